@@ -150,7 +150,8 @@ fn lose_frames(lab: &Lab, percent: u8) -> Fault {
         (Port::AlphaSecondLink, Port::BetaSecondLink),
         (Port::BetaSecondLink, Port::AlphaSecondLink),
     ];
-    let drops = ways.map(|(from, to)| Drops { from: Some(from), to: Some(to), kind: FrameKind::Everything, percent });
+    let drops =
+        ways.map(|(from, to)| Drops { to: Some(to), ..Drops::from(from, FrameKind::Everything).percent(percent) });
     lab.drop_frames(&drops)
 }
 

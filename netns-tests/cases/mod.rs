@@ -25,6 +25,7 @@ mod own_address;
 mod partition;
 mod place;
 mod planned;
+mod questions;
 mod reach;
 mod readiness;
 mod reload;

@@ -23,6 +23,8 @@ const PERIOD_US: u32 = 100_000;
 pub struct Confinement {
     dir: PathBuf,
     pid: i32,
+    /// Threads that were real-time ones, with policy and priority.
+    urgent: Vec<(i32, i32, i32)>,
 }
 
 impl Lab {
@@ -40,10 +42,10 @@ impl Lab {
         } else {
             write_setting(&dir.join("cpu.max"), &format!("{quota} {PERIOD_US}"));
         }
-        let confinement = Confinement { dir, pid };
+        let mut confinement = Confinement { dir, pid, urgent: Vec::new() };
         let limit = Instant::now() + Duration::from_secs(2);
         loop {
-            make_ordinary(pid);
+            make_ordinary(pid, &mut confinement.urgent);
             // The kernel refuses this while a thread of the process is a real-time one again.
             match fs::write(confinement.dir.join("cgroup.procs"), pid.to_string()) {
                 Ok(()) => return confinement,
@@ -66,6 +68,9 @@ impl Drop for Confinement {
     fn drop(&mut self) {
         // A process that has ended needs no freeing.
         let _ = fs::write(cgroup_root().join("cgroup.procs"), self.pid.to_string());
+        for (task, policy, priority) in self.urgent.drain(..) {
+            let _ = set_policy(task, policy, priority);
+        }
         remove_group(&self.dir);
     }
 }
@@ -94,16 +99,32 @@ fn cgroup_root() -> PathBuf {
     V2.into()
 }
 
-/// Gives every thread of a process the ordinary scheduling policy.
-fn make_ordinary(pid: i32) {
+/// Gives every thread of a process the ordinary scheduling policy, and adds those that had another
+/// to `urgent`.
+fn make_ordinary(pid: i32, urgent: &mut Vec<(i32, i32, i32)>) {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap_or_else(|e| panic!("threads of {pid}: {e}"));
     for task in tasks.flatten().filter_map(|t| t.file_name().to_str()?.parse::<i32>().ok()) {
+        let (policy, priority) = policy(task);
+        if priority > 0 {
+            urgent.push((task, policy, priority));
+        }
         match set_policy(task, libc::SCHED_OTHER, 0) {
             // A thread that has just ended needs no policy.
             Ok(()) | Err(Errno::ESRCH) => {}
             Err(cause) => panic!("schedule thread {task}: {cause}"),
         }
     }
+}
+
+/// The scheduling policy and priority of a thread; an ordinary one's if it has ended.
+fn policy(task: i32) -> (i32, i32) {
+    let mut how = libc::sched_param { sched_priority: 0 };
+    // SAFETY: both calls read a number, and the pointer is to a live sched_param.
+    let policy = unsafe {
+        libc::sched_getparam(task, &raw mut how);
+        libc::sched_getscheduler(task)
+    };
+    (policy, how.sched_priority)
 }
 
 /// Gives a thread a scheduling policy, and a priority if the policy is a real-time one. Thread 0 is

@@ -28,6 +28,27 @@ pub enum FrameKind {
     SegmentPulses,
     /// ARP.
     Arp,
+    /// ARP requests whose sender has no address (0.0.0.0).
+    NamelessArp,
+    /// Neighbour solicitations from the unspecified address.
+    NamelessSolicitations,
+    /// ARP requests that do not announce the address of the group.
+    Questions,
+}
+
+impl FrameKind {
+    /// Expression of nftables for frames of this kind; empty for all.
+    fn expression(self) -> &'static str {
+        match self {
+            FrameKind::Everything => "",
+            FrameKind::Pulses => "udp dport 7811 ",
+            FrameKind::SegmentPulses => "ether type 0x88b5 ",
+            FrameKind::Arp => "ether type arp ",
+            FrameKind::NamelessArp => "arp operation request arp saddr ip 0.0.0.0 ",
+            FrameKind::NamelessSolicitations => "ip6 saddr :: icmpv6 type nd-neighbor-solicit ",
+            FrameKind::Questions => "arp operation request arp saddr ip != 10.0.0.100 ",
+        }
+    }
 }
 
 /// Frames that the switch loses: those that pass both `from` and `to`, as far as these are given.
@@ -41,22 +62,38 @@ pub struct Drops {
     pub kind: FrameKind,
     /// Share of these frames that is lost, by chance: 1 to 100 percent.
     pub percent: u8,
+    /// Number of these frames in each second that pass, ten of them at once; 0 for none.
+    pub beyond: u32,
+    /// Whether nothing passes from that port on as soon as one frame is lost.
+    pub shuts: bool,
 }
 
 impl Drops {
     /// A loss of all frames of a kind that come in at `port`.
     pub fn from(port: Port, kind: FrameKind) -> Drops {
-        Drops { from: Some(port), to: None, kind, percent: 100 }
+        Drops { from: Some(port), to: None, kind, percent: 100, beyond: 0, shuts: false }
     }
 
     /// A loss of all frames of a kind that go out at `port`.
     pub fn to(port: Port, kind: FrameKind) -> Drops {
-        Drops { from: None, to: Some(port), kind, percent: 100 }
+        Drops { from: None, to: Some(port), kind, percent: 100, beyond: 0, shuts: false }
     }
 
     /// Loses only this share of the frames, by chance.
     pub fn percent(mut self, percent: u8) -> Drops {
         self.percent = percent;
+        self
+    }
+
+    /// Lets so many of the frames pass in each second, ten of them at once.
+    pub fn beyond(mut self, per_second: u32) -> Drops {
+        self.beyond = per_second;
+        self
+    }
+
+    /// Shuts the port where the frames come in as soon as one of them is lost.
+    pub fn shutting(mut self) -> Drops {
+        self.shuts = true;
         self
     }
 
@@ -69,16 +106,14 @@ impl Drops {
         if let Some(port) = self.to {
             rule += &format!("oifname \"{}\" ", port.name());
         }
-        rule += match self.kind {
-            FrameKind::Everything => "",
-            FrameKind::Pulses => "udp dport 7811 ",
-            FrameKind::SegmentPulses => "ether type 0x88b5 ",
-            FrameKind::Arp => "ether type arp ",
-        };
+        rule += self.kind.expression();
         if self.percent < 100 {
             rule += &format!("numgen random mod 100 < {} ", self.percent);
         }
-        rule + "counter drop"
+        if self.beyond > 0 {
+            rule += &format!("limit rate over {}/second burst 10 packets ", self.beyond);
+        }
+        rule + if self.shuts { "counter add @shut { iifname } drop" } else { "counter drop" }
     }
 }
 
@@ -90,20 +125,32 @@ pub struct Fault(String);
 impl Lab {
     /// Lets the switch lose frames until the fault is lifted.
     pub fn drop_frames(&self, drops: &[Drops]) -> Fault {
+        let shut = drops.iter().any(|drops| drops.shuts).then(|| "iifname @shut drop".to_owned());
+        let rules: Vec<String> = shut.into_iter().chain(drops.iter().map(Drops::rule)).collect();
+        self.note(format!("the switch drops: {}", rules.join("; ")));
+        self.add_rules("forward priority 0", &rules)
+    }
+
+    /// Counts the frames of a kind that come in at a port, until it is lifted: see [`Lab::lift`].
+    pub fn count_frames(&self, from: Port, kind: FrameKind) -> Fault {
+        let rule = format!("iifname \"{}\" {}counter", from.name(), kind.expression());
+        self.add_rules("prerouting priority -300", &[rule])
+    }
+
+    /// Gives the switch a table of nftables of its own with these rules.
+    fn add_rules(&self, hook: &str, rules: &[String]) -> Fault {
         let number = {
             let mut faults = self.faults.borrow_mut();
             faults.0 += 1;
             faults.0
         };
-        let table = format!("fault{number}");
-        let rules: Vec<String> = drops.iter().map(Drops::rule).collect();
-        self.note(format!("the switch drops: {}", rules.join("; ")));
+        let (table, rules) = (format!("fault{number}"), rules.join("\n  "));
         self.switch().tool(
             "nft",
             &["-f", "-"],
             &format!(
-                "table bridge {table} {{\n chain drops {{\n  type filter hook forward priority 0;\n  {}\n }}\n}}\n",
-                rules.join("\n  ")
+                "table bridge {table} {{\n set shut {{ type ifname; flags dynamic; size 8; }}\n \
+                 chain rules {{\n  type filter hook {hook};\n  {rules}\n }}\n}}\n"
             ),
         );
         Fault(table)

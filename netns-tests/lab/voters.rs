@@ -66,6 +66,8 @@ impl Lab {
                     to: Some(to),
                     kind: FrameKind::Everything,
                     percent: 100,
+                    beyond: 0,
+                    shuts: false,
                 }));
             }
         }

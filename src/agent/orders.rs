@@ -10,7 +10,9 @@ use super::lateness::Lateness;
 use super::unsent::Unsent;
 use crate::announcer::AnnounceOrder;
 use crate::durable::Durable;
-use crate::engine::{Cause, Command, Hook, InterfaceFacts, Lacks, Notice, Outcome, Reconfiguration, Report};
+use crate::engine::{
+    Cause, Command, Hook, InterfaceFacts, Lacks, Notice, Outcome, OwnAddress, Reconfiguration, Report,
+};
 use crate::gate::GateHandle;
 use crate::io::links::LinkSocket;
 use crate::io::poll::Waker;
@@ -43,6 +45,8 @@ pub(super) enum Order {
     OwnMacs(Box<[MacAddr]>),
     /// Tell the engine the hardware addresses of machines inside this server on an interface's segment.
     InsideMacs { interface: InterfaceId, macs: Box<[MacAddr]> },
+    /// Ask with these addresses of our own on an interface.
+    OwnAddresses { interface: InterfaceId, own: Box<[OwnAddress]> },
     /// Tell the engine an operator's command, and publish its outcome under `id`.
     Command { id: u64, command: Command },
     /// Publish the engine's report under `id`.

@@ -126,6 +126,10 @@ mutants! {
     OneProbeEnough,
     /// Addresses are probed in turn, also those that nobody serves: their silence outvotes an answer (S8).
     AnyAddressProbed,
+    /// A silent peer and the neighbours are asked every probe interval from the suspicion on: a switch that polices ARP drops the announcement (L4).
+    AsksAllTheTime,
+    /// Silence counts also where nobody was ever seen to answer the question: a switch that drops it lets two answer (S8).
+    UnknownQuestionCounts,
     /// A node that hears nobody on the segment takes over all the same (S8).
     IsolatedTakesOver,
     /// Machines inside this server count as life on its segment (S8).

@@ -144,6 +144,13 @@ pub struct Patience {
     pub asking: Duration,
     /// Time between two questions to known neighbours while all is well: 5 s.
     pub anchors: Duration,
+    /// Longest time between two questions on a segment that can wait, to a silent peer: 200 ms, at
+    /// least one pulse. They begin a pulse apart, and become rarer.
+    pub slowest: Duration,
+    /// Time that makes up for one frame on a segment: what can wait is asked no more often than once
+    /// in it, on the long run. 200 ms: some switches drop more than 15 frames of ARP in a second, or
+    /// shut the port.
+    pub frame: Duration,
     /// Time for which the segment is used beside the links after a peer did not hear us: 60 s.
     pub deaf: Duration,
     /// Time between two pulses on a segment link that is not needed, so that the path is known to
@@ -198,6 +205,8 @@ impl Timing {
                 isolation: ms(600_000),
                 asking: (lease * 2).max(ms(5_000)),
                 anchors: ms(5_000),
+                slowest: pulse.max(ms(200)),
+                frame: ms(200),
                 deaf: ms(60_000),
                 segment: ms(1_000),
                 reach: (ms(1_000) + pulse) * 3 / 2,
@@ -229,6 +238,13 @@ impl Timing {
             Profile::Wan => ms(3500),
         };
         Timing::derive(bare.pulse, bare.silence, lease)
+    }
+
+    /// Time after the last word of another node in which a lease of it may run: its `lease`, or ours
+    /// if that is longer, begun or renewed unheard one `pulse` later at most.
+    #[must_use]
+    pub fn unheard_lease(&self, lease: Duration, pulse: Duration) -> Duration {
+        self.listen.max(stretch(lease, self.drift_ppm)) + self.pulse.max(pulse)
     }
 }
 

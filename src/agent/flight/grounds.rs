@@ -113,7 +113,7 @@ impl Grounds {
                     news.push(News::Refused(link));
                 }
             }
-            Event::Seen { sighting: Sighting::Claim { address, mac }, .. } if is_ours(step, &address) => {
+            Event::Seen { sighting: Sighting::Claim { address, mac, .. }, .. } if is_ours(step, &address) => {
                 if let Some(asking) = &mut self.asking {
                     asking.unanswered = 0;
                     if self.answer.replace((address, mac, step.now)).is_none() {
@@ -138,6 +138,7 @@ impl Grounds {
             | Event::Anchor { .. }
             | Event::OwnMacs { .. }
             | Event::InsideMacs { .. }
+            | Event::OwnAddresses { .. }
             | Event::Stored { .. }
             | Event::StoreFailed
             | Event::Command { .. }

@@ -5,7 +5,9 @@
 //! recorded that change something outside or are reported to people: a replay that decides
 //! otherwise shows there. Datagrams, probes and renewals follow from the rest.
 
-use crate::engine::{Action, Cause, Command, Event, GateAction, Hook, InterfaceFacts, Lacks, Notice, Outcome};
+use crate::engine::{
+    Action, Cause, Command, Event, GateAction, Hook, InterfaceFacts, Lacks, Notice, Outcome, OwnAddress,
+};
 use crate::types::{Epoch, GroupId, InterfaceId, LinkId, MacAddr, MonoTime, Vip};
 use crate::wire::frame::Sighting;
 use serde::{Deserialize, Serialize};
@@ -28,6 +30,7 @@ pub enum Happened {
     Anchor { interface: InterfaceId, address: IpAddr, mac: Option<MacAddr> },
     OwnMacs { macs: Vec<MacAddr> },
     InsideMacs { interface: InterfaceId, macs: Vec<MacAddr> },
+    OwnAddresses { interface: InterfaceId, own: Vec<OwnAddress> },
     Stored { version: u64 },
     StoreFailed,
     Command { id: u64, command: Command },
@@ -56,6 +59,7 @@ impl Happened {
             Event::Anchor { interface, address, mac } => Happened::Anchor { interface, address, mac },
             Event::OwnMacs { macs } => Happened::OwnMacs { macs: macs.to_vec() },
             Event::InsideMacs { interface, macs } => Happened::InsideMacs { interface, macs: macs.to_vec() },
+            Event::OwnAddresses { interface, own } => Happened::OwnAddresses { interface, own: own.to_vec() },
             Event::Stored { version } => Happened::Stored { version },
             Event::StoreFailed => Happened::StoreFailed,
             Event::Command { id, command } => Happened::Command { id, command },
@@ -83,6 +87,7 @@ impl Happened {
             Happened::Anchor { interface, address, mac } => Event::Anchor { interface, address, mac },
             Happened::OwnMacs { ref macs } => Event::OwnMacs { macs },
             Happened::InsideMacs { interface, ref macs } => Event::InsideMacs { interface, macs },
+            Happened::OwnAddresses { interface, ref own } => Event::OwnAddresses { interface, own },
             Happened::Stored { version } => Event::Stored { version },
             Happened::StoreFailed => Event::StoreFailed,
             Happened::Command { id, command } => Event::Command { id, command },
@@ -108,6 +113,7 @@ impl Happened {
             | Happened::LeaseRefused { interface }
             | Happened::GateReplaced { interface }
             | Happened::InsideMacs { interface, .. }
+            | Happened::OwnAddresses { interface, .. }
             | Happened::Anchor { interface, .. } => has_interface(*interface),
             Happened::Adopted { interface, open, .. } => {
                 has_interface(*interface) && open.iter().all(|(group, _)| has_group(*group))

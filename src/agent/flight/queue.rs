@@ -144,6 +144,7 @@ impl Recorder {
             | Event::Anchor { .. }
             | Event::OwnMacs { .. }
             | Event::InsideMacs { .. }
+            | Event::OwnAddresses { .. }
             | Event::Stored { .. }
             | Event::StoreFailed
             | Event::Command { .. }

@@ -203,7 +203,7 @@ impl Hands {
                     end.vital.renewals.note(u64::try_from(after).unwrap_or(u64::MAX));
                 }
             }
-            Action::Probe { interface, address, to } => self.probe(interface, address, to),
+            Action::Probe { interface, address, to, sender } => self.probe(interface, (address, to), sender),
             Action::Announce { group, address } => {
                 let mut order = self.groups[usize::from(group.0)].announcement.clone();
                 if let Some(address) = address {
@@ -259,10 +259,10 @@ impl Hands {
     }
 
     /// Asks on the segment who answers for an address.
-    fn probe(&mut self, interface: InterfaceId, address: Vip, to: Option<MacAddr>) {
+    fn probe(&mut self, interface: InterfaceId, (address, to): (Vip, Option<MacAddr>), sender: Option<Vip>) {
         let Some(eth) = &self.interfaces[usize::from(interface.0)] else { return };
         self.frame.clear();
-        frame::probe(eth.mac, address, to, &mut self.frame);
+        frame::question(eth.mac, sender, address, to, &mut self.frame);
         let _lost = eth.socket.send(&self.frame);
     }
 

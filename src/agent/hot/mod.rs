@@ -269,6 +269,9 @@ impl Hot {
                 Order::InsideMacs { interface, macs } => {
                     self.handle(now, Event::InsideMacs { interface, macs: &macs });
                 }
+                Order::OwnAddresses { interface, own } => {
+                    self.handle(now, Event::OwnAddresses { interface, own: &own });
+                }
                 Order::Command { id, command } => self.handle(now, Event::Command { id, command }),
                 Order::Report { id } => {
                     let report = Box::new(self.engine.report(now));

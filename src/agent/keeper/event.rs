@@ -2,6 +2,7 @@
 //!
 //! Owns: the nouns that the slow side shares with the keeper. Never does: anything.
 
+use crate::engine::OwnAddress;
 use crate::gate::{CounterReader, GateHandle, Held};
 use crate::io::segment::PacketSocket;
 use crate::types::{GroupKey, InterfaceId, MacAddr, Vip};
@@ -129,6 +130,14 @@ pub enum KeeperEvent {
         interface: InterfaceId,
         /// The addresses, each once.
         macs: Vec<MacAddr>,
+    },
+    /// The addresses of the server's own on an interface, with which others on the segment can be
+    /// asked; reported when they change.
+    OwnAddresses {
+        /// Interface that has the addresses.
+        interface: InterfaceId,
+        /// The addresses, none of which is a group's.
+        own: Box<[OwnAddress]>,
     },
     /// News of the guards of other interfaces.
     Guard(GuardNews),

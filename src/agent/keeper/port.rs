@@ -7,12 +7,14 @@
 
 mod addresses;
 mod gate;
+mod own;
 
 use super::gateways::Gateways;
 use super::placement::Placement;
 use super::plan::Plan;
 use super::stray::Stray;
 use super::{Guarded, KeeperEvent, Tools};
+use crate::engine::OwnAddress;
 use crate::gate::Gate;
 use crate::io::netlink::{InterfaceInfo, NetlinkEvent};
 use crate::types::{GroupKey, InterfaceId, MonoTime, Vip};
@@ -68,6 +70,8 @@ pub(super) struct Port {
     /// A routine look before this instant leaves the addresses out.
     addresses_due: MonoTime,
     gateways: Gateways,
+    /// Own addresses to ask with, as reported last.
+    own: Option<Box<[OwnAddress]>>,
     /// Looks until the next one at the gateways.
     gateway_countdown: u8,
 }
@@ -101,6 +105,7 @@ impl Port {
             routine: false,
             addresses_due: MonoTime::ZERO,
             gateways: Gateways::default(),
+            own: None,
             gateway_countdown: 0,
         }
     }
@@ -140,6 +145,7 @@ impl Port {
         self.look_soon();
         // Everything is reported again, under the new number of the interface.
         self.gateways = Gateways::default();
+        self.own = None;
         self.failures.clear();
         self.warned.clear();
     }

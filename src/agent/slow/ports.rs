@@ -14,7 +14,7 @@ use crate::from_config;
 use crate::gate::CounterReader;
 use crate::keeper::{GuardNews, KeeperEvent, KeeperHandle};
 use crate::orders::{Attach, Order, Regrouped};
-use crate::types::{GroupKey, InterfaceId, Vip};
+use crate::types::{GroupKey, InterfaceId, MacAddr, Vip};
 use crate::words::Names;
 use sd_notify::NotifyState;
 use std::collections::HashMap;
@@ -87,17 +87,8 @@ impl Ports {
                 effects.order(Order::Regrouped(Box::new(Regrouped { interface, gate, slots, replaced })));
             }
             KeeperEvent::State { interface, up, carrier, mac, port_of } => {
-                let was = self.facts[usize::from(interface.0)].enslaved;
-                let state = |facts: &mut InterfaceFacts| {
-                    (facts.exists, facts.carrier, facts.mac) = (true, up && carrier, mac);
-                    facts.enslaved = port_of.is_some();
-                    facts.gate &= port_of.is_none();
-                };
-                self.change_facts(interface, state, &mut effects);
-                if port_of.is_some() && !was {
-                    effects.extend(self.addresses.handle_lost(interface, numbering));
-                }
-                report_port(names.interface(interface), was, port_of.as_deref(), &mut effects);
+                let state = (up && carrier, mac, port_of.as_deref());
+                self.note_state(interface, state, (names.interface(interface), numbering), &mut effects);
             }
             KeeperEvent::Addresses { interface, groups, missing } => {
                 // After the change the keeper reports everything again.
@@ -107,7 +98,7 @@ impl Ports {
                 self.become_ready(&mut effects);
             }
             KeeperEvent::Gateway { interface, ip, mac } => {
-                effects.order(Order::Anchor { interface, address: ip, mac });
+                effects.order(Order::Anchor { interface, address: ip, mac })
             }
             KeeperEvent::GateLost { interface, cause } => {
                 let text = format!("the gate on {} is lost: {cause}", names.interface(interface));
@@ -124,18 +115,39 @@ impl Ports {
                 report_restored(names.interface(interface), address, &mut effects);
             }
             KeeperEvent::Warned { interface, text } => {
-                report_warning(names.interface(interface), &text, &mut effects)
+                report_warning(names.interface(interface), &text, &mut effects);
             }
             KeeperEvent::Failed { interface, operation, cause } => {
-                let text = format!("{}: {operation}: {cause}", names.interface(interface));
-                effects.event(Severity::Error, "interface_error", text);
+                report_failure(names.interface(interface), &format!("{operation}: {cause}"), &mut effects);
             }
             KeeperEvent::OwnMacs { macs } => effects.order(Order::OwnMacs(macs.into())),
             KeeperEvent::InsideMacs { interface, macs } => effects.order(Order::inside(interface, macs)),
+            KeeperEvent::OwnAddresses { interface, own } => effects.order(Order::OwnAddresses { interface, own }),
             KeeperEvent::Guard(news) => report_guard(news, &mut effects),
             KeeperEvent::Reconfigured => {}
         }
         effects
+    }
+
+    /// Notes the state of an interface that exists: carrier, hardware address, and whose port it is.
+    fn note_state(
+        &mut self,
+        interface: InterfaceId,
+        (carrier, mac, port_of): (bool, MacAddr, Option<&str>),
+        (name, numbering): (&str, Numbering<'_>),
+        effects: &mut Effects,
+    ) {
+        let was = self.facts[usize::from(interface.0)].enslaved;
+        let state = |facts: &mut InterfaceFacts| {
+            (facts.exists, facts.carrier, facts.mac) = (true, carrier, mac);
+            facts.enslaved = port_of.is_some();
+            facts.gate &= port_of.is_none();
+        };
+        self.change_facts(interface, state, effects);
+        if port_of.is_some() && !was {
+            effects.extend(self.addresses.handle_lost(interface, numbering));
+        }
+        report_port(name, was, port_of, effects);
     }
 
     /// Keeps the reader of an interface's counters, with the slot of each of its groups; `None`:
@@ -234,6 +246,11 @@ fn report_restored(name: &str, address: Vip, effects: &mut Effects) {
 /// Tells people what the keeper cannot mend, or has mended.
 fn report_warning(name: &str, text: &str, effects: &mut Effects) {
     effects.event(Severity::Warning, "interface_warning", format!("{name}: {text}"));
+}
+
+/// Tells people what the keeper could not do.
+fn report_failure(name: &str, text: &str, effects: &mut Effects) {
+    effects.event(Severity::Error, "interface_error", format!("{name}: {text}"));
 }
 
 /// Tells people that an interface does not exist any more, or has another name.

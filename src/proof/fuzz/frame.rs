@@ -74,11 +74,19 @@ fn check_sighting(frame: &[u8], sighting: Sighting, end: usize) {
     assert_eq!(sight(&padded), Some(sighting), "with other padding");
     let mut ours = Vec::new();
     match sighting {
-        Sighting::Claim { address: Vip::V4(address), mac } => arp_announce_reply(mac, address, &mut ours),
-        Sighting::Claim { address: Vip::V6(address), mac } => na_announce(mac, address, false, &mut ours),
+        Sighting::Claim { address: Vip::V4(address), mac, .. } => arp_announce_reply(mac, address, &mut ours),
+        Sighting::Claim { address: Vip::V6(address), mac, .. } => na_announce(mac, address, false, &mut ours),
         Sighting::Presence { mac } => arp_probe(mac, Ipv4Addr::LOCALHOST, MacAddr::BROADCAST, &mut ours),
     }
-    assert_eq!(sight(&ours), Some(sighting), "what we would send to say the same");
+    assert_eq!(sight(&ours).map(claim_of), Some(claim_of(sighting)), "what we would send to say the same");
+}
+
+/// Who claims what, whether it answers a question or not.
+fn claim_of(sighting: Sighting) -> (Option<Vip>, MacAddr) {
+    match sighting {
+        Sighting::Claim { address, mac, nameless: _ } => (Some(address), mac),
+        Sighting::Presence { mac } => (None, mac),
+    }
 }
 
 /// A hardware address out of exactly six bytes.
@@ -115,7 +123,8 @@ fn arp(frame: &[u8]) -> Option<Sighting> {
     let is_ordinary = frame[14..20] == [0, 1, 8, 0, 6, 4] && frame[20] == 0 && [1, 2].contains(&frame[21]);
     let mac = MacAddr(six(&frame[22..28]));
     let sender = <[u8; 4]>::try_from(&frame[28..32]).expect("four bytes");
-    let claim = Sighting::Claim { address: Vip::V4(Ipv4Addr::from(sender)), mac };
+    let nameless = (frame[21] == 2 && frame[38..42] == [0; 4]).then(|| MacAddr(six(&frame[32..38])));
+    let claim = Sighting::Claim { address: Vip::V4(Ipv4Addr::from(sender)), mac, nameless };
     is_ordinary.then_some(if sender == [0; 4] { Sighting::Presence { mac } } else { claim })
 }
 
@@ -148,7 +157,7 @@ fn neighbour(frame: &[u8]) -> Option<(Sighting, usize)> {
         return Some((Sighting::Presence { mac }, end));
     }
     let is_host = claimed.octets()[0] != 0xff && claimed != Ipv6Addr::UNSPECIFIED;
-    is_host.then_some((Sighting::Claim { address: Vip::V6(claimed), mac }, end))
+    is_host.then_some((Sighting::Claim { address: Vip::V6(claimed), mac, nameless: None }, end))
 }
 
 /// The hardware address in the first option of this kind. `None`: the options are not whole, and

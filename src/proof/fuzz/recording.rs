@@ -193,7 +193,8 @@ impl Flight {
             3 => {
                 let mac = MacAddr([2, 0, 0, 0, 0, choice % 4]);
                 let address = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 98 + choice % 8));
-                let claims = Sighting::Claim { address, mac };
+                let nameless = (choice & 16 != 0).then_some(mac);
+                let claims = Sighting::Claim { address, mac, nameless };
                 let sighting = if choice < 0x80 { claims } else { Sighting::Presence { mac } };
                 self.give(Event::Seen { interface: ETH, sighting });
             }

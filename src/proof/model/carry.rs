@@ -78,7 +78,7 @@ impl Shape {
                     self.send_datagram(state, node, *link, &bytes[range.clone()])
                 }
                 Action::Gate(gate) => self.change_gate(state, node, *gate, decided),
-                Action::Probe { interface: _, address, to: _ } => {
+                Action::Probe { interface: _, address, to: _, sender: _ } => {
                     if *address == vip() {
                         self.send_probe(state, node);
                     }
@@ -219,7 +219,7 @@ impl Shape {
     /// Launches a frame with which a node claims the address.
     fn send_claim(&self, state: &mut State, from: usize, to: usize) {
         if self.is_way(state, from, to, SEGMENT) && state.nodes[to].engine.is_some() {
-            let freight = Freight::Seen(Sighting::Claim { address: vip(), mac: mac(from) });
+            let freight = Freight::Seen(Sighting::Claim { address: vip(), mac: mac(from), nameless: None });
             state.launch(from, to, freight);
         }
     }

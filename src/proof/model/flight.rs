@@ -109,7 +109,7 @@ impl Flight {
                 canon.list(rows, |canon, row| row.canon(canon));
                 canon.flags(&[receiver.has_seen(header)]);
             }
-            Freight::Seen(Sighting::Claim { address, mac }) => {
+            Freight::Seen(Sighting::Claim { address, mac, nameless: _ }) => {
                 canon.address(*address);
                 canon.mac(*mac);
             }

@@ -151,6 +151,8 @@ fn timing() -> Timing {
             isolation: NEVER,
             asking: NEVER,
             anchors: NEVER,
+            slowest: ticks(1),
+            frame: Duration::ZERO,
             deaf: ticks(12),
             segment: NEVER,
             reach: Patience::UNDOUBTED,

@@ -5,8 +5,9 @@ use super::shape::{ETH, GROUP, PATHS, Plant, Shape, id, mac};
 use super::state::{Budget, Flight, Freight, Kernel, Node, Order, Pause, State};
 use super::witness::Said;
 use crate::durable::Loaded;
-use crate::engine::{Actions, Engine, Event, InterfaceFacts};
+use crate::engine::{Actions, Engine, Event, InterfaceFacts, OwnAddress};
 use crate::types::{Epoch, LinkId, NodeId};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 /// Number of calls in a row with a deadline that has passed, after which an engine counts as
@@ -344,6 +345,9 @@ impl Shape {
         let facts = InterfaceFacts { exists: true, enslaved: false, carrier, mac, gate: true };
         if machine.is_running() {
             self.handle(state, node, Event::Interface { interface: ETH, facts });
+            // Asked with an address of its own: whatever is asked so is answered by an open gate.
+            let own = OwnAddress { address: Ipv4Addr::new(10, 0, 0, 200).into(), prefix: 8 };
+            self.handle(state, node, Event::OwnAddresses { interface: ETH, own: &[own] });
             self.handle(state, node, Event::Addresses { group: GROUP, there: true });
         }
     }

@@ -212,7 +212,8 @@ impl Coverage {
     /// Every count, with its name.
     fn counts(&self) -> Vec<(String, u64)> {
         let mut all: Vec<(String, u64)> = Vec::new();
-        for ((from, to, cause), count) in transitions::LEGAL.iter().zip(self.transitions) {
+        let changes = transitions::LEGAL.iter().zip(self.transitions);
+        for ((from, to, cause), count) in changes.filter(|(change, _)| !transitions::RARE.contains(change)) {
             all.push((format!("{from:?} → {to:?} by {cause:?}"), count));
         }
         let named = |kind: &str, names: &[&str], counts: &[u64]| -> Vec<(String, u64)> {

@@ -10,14 +10,16 @@ use crate::engine::Command;
 use crate::types::GroupId;
 use std::time::Duration;
 
+mod alike;
 mod clients;
 mod evidence;
 mod lease;
 mod planned;
 mod services;
 
-pub use clients::{divide, miss_first};
-pub use evidence::{fall_silent, forge_answers, go_unheard, loose_cable, serve_one};
+pub use alike::{renumber, share_mac};
+pub use clients::{divide, miss_first, police};
+pub use evidence::{fall_silent, forge_answers, go_unheard, inspect, loose_cable, serve_one};
 pub use lease::{adopt_refused, renew_late, restart, restart_blind};
 pub use planned::{consent_late, cross, goodbye_overtakes, hand_over, leave, lose_carrier, prefer, stop_in_handover};
 pub use services::{fail_service, freeze_prepared};

@@ -142,7 +142,10 @@ fn claim_as_stranger(sim: &mut Sim, node: usize) -> bool {
     let interface = sim.plan.groups[group].interface;
     let reached = sim.nodes[node].is_connected(interface) && sim.nodes[node].is_running();
     if reached {
-        sim.offer(node, Waiting::Seen(interface, Sighting::Claim { address: vip(group), mac: STRANGER }));
+        sim.offer(
+            node,
+            Waiting::Seen(interface, Sighting::Claim { address: vip(group), mac: STRANGER, nameless: None }),
+        );
     }
     reached
 }

@@ -42,6 +42,11 @@ pub fn host_address(host: usize) -> Vip {
     IpAddr::V4(Ipv4Addr::new(10, 0, 0, 200 + byte(host)))
 }
 
+/// The own address of a node on its interfaces.
+pub fn own_address(node: usize) -> Vip {
+    IpAddr::V4(Ipv4Addr::new(10, 0, 0, 150 + byte(node)))
+}
+
 /// The first address of a group.
 pub fn vip(group: usize) -> Vip {
     IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1 + byte(group)))

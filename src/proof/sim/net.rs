@@ -43,6 +43,9 @@ pub struct Net {
     pub refuses: Vec<bool>,
     /// Instant of the last change.
     pub changed: Real,
+    /// By interface and node: thousandths of a frame that a switch which polices would let pass,
+    /// and when.
+    pub policed: Vec<Vec<(u64, Real)>>,
 }
 
 impl Net {
@@ -66,6 +69,7 @@ impl Net {
             narrowed: false,
             refuses: vec![false; all],
             changed: Real(0),
+            policed: vec![vec![(u64::MAX, Real(0)); nodes]; interfaces],
         }
     }
 

@@ -27,6 +27,8 @@ pub enum Waiting {
     TooLarge(LinkId, u16),
     /// The slow side has the gate of an interface at hand.
     Attach(usize),
+    /// The own addresses on an interface, to ask with.
+    Own(usize),
     /// The slow side has replaced the gate of an interface.
     Replaced(usize),
     /// The slow side looks whether the gate of an interface is in its place.

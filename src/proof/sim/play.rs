@@ -7,7 +7,7 @@ use super::faults;
 use super::history::Want;
 use super::oracle::states;
 use super::service::ServiceScript;
-use super::swarm::{Fault, Plan};
+use super::swarm::{Fault, Plan, SwitchPlan};
 use super::votes;
 use super::world::Sim;
 use crate::mutant::Mutants;
@@ -58,6 +58,14 @@ pub enum Mode {
     GoodbyeOvertakes,
     /// One of many groups is served when its agent dies (S8)
     ServeOne,
+    /// An agent dies behind a switch that drops questions without a sender (S8)
+    Inspect,
+    /// A host is lost behind a switch that polices ARP (L1, L4)
+    Police,
+    /// Both nodes have one hardware address when an agent dies (S8)
+    ShareMac,
+    /// An agent is restarted with the number of the other node (S2, S8)
+    Renumber,
     /// A standby hears nothing and is heard (S8)
     GoUnheard,
     /// A lease is renewed after it has run out (S7, S8)
@@ -131,6 +139,9 @@ pub fn run_mutated(seed: u64, mutants: Mutants, mode: Mode, want: Want) -> Outco
     if !matches!(mode, Mode::Play | Mode::Vote) {
         // Hooks and checks take time of their own, so the bounds of these modes would not hold.
         sim.plan.service = ServiceScript::default();
+        let without_own = mode == Mode::Inspect && sim.plan.switch.without_own ^ seed.is_multiple_of(2);
+        let (drops_nameless, polices) = (mode == Mode::Inspect, mode == Mode::Police);
+        sim.plan.switch = SwitchPlan { without_own, drops_nameless, polices };
     }
     let ended = catch_unwind(AssertUnwindSafe(|| run_mode(&mut sim, mode)));
     if let Err(cause) = ended {
@@ -173,6 +184,10 @@ fn run_mode(sim: &mut Sim, mode: Mode) {
         Mode::Cross => directed::cross,
         Mode::GoodbyeOvertakes => directed::goodbye_overtakes,
         Mode::ServeOne => directed::serve_one,
+        Mode::Inspect => directed::inspect,
+        Mode::Police => directed::police,
+        Mode::ShareMac => directed::share_mac,
+        Mode::Renumber => directed::renumber,
         Mode::GoUnheard => directed::go_unheard,
         Mode::RenewLate => directed::renew_late,
         Mode::AdoptRefused => directed::adopt_refused,

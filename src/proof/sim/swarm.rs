@@ -8,6 +8,10 @@ use crate::engine::Votes;
 use crate::timing::DRIFT_PPM;
 use crate::timing::{Profile, Promote, Timing};
 
+mod segment;
+
+pub use segment::{HostPlan, SwitchPlan};
+
 macro_rules! faults {
     ($($(#[$doc:meta])* $name:ident $weight:literal,)*) => {
         /// A kind of fault, or of what else may be done to a cluster.
@@ -204,16 +208,6 @@ pub struct GroupPlan {
     pub promote: Promote,
 }
 
-/// One host on a clients' segment.
-#[derive(Clone, Copy, Debug)]
-pub struct HostPlan {
-    pub interface: usize,
-    /// Whether the host learns from gratuitous ARP requests.
-    pub requests: bool,
-    /// Whether the host learns from gratuitous ARP replies.
-    pub replies: bool,
-}
-
 /// The make of a cluster, and what strikes it.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -243,6 +237,8 @@ pub struct Plan {
     pub strict: bool,
     /// The services of the run.
     pub service: ServiceScript,
+    /// What the switches of the segments let through.
+    pub switch: SwitchPlan,
     /// Kinds of faults in this run, each with its weight.
     pub swarm: Vec<(Fault, usize)>,
     /// Kinds of unkind faults, each with its weight; most runs have none.
@@ -302,6 +298,8 @@ impl Plan {
             witnesses: 0,
             strict: true,
             service,
+            // What a run draws besides is the same whatever the switch does.
+            switch: SwitchPlan::draw(&mut random.clone()),
             swarm,
             unkind: Vec::new(),
         }

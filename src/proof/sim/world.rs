@@ -81,6 +81,8 @@ pub struct Sim {
     pub faulty: bool,
     /// By group: whether a stranger has its address, and answers the nodes.
     pub squatted: Vec<bool>,
+    /// Two nodes had one number.
+    pub had_doubles: bool,
     /// Whether datagrams are recorded, because the swarm replays or forges some.
     pub records: bool,
     /// Number of events that engines and voters have handled.
@@ -126,6 +128,7 @@ impl Sim {
             touched: true,
             faulty: true,
             squatted: vec![false; plan.groups.len()],
+            had_doubles: false,
             reloads: plan.has(&[Fault::Reconfigure]),
             records: plan.has(&[Fault::Replay, Fault::Forge, Fault::WitnessReplay]),
             steps: 0,
@@ -222,6 +225,7 @@ impl Sim {
             Waiting::Socket(wire) => self.handle_socket(node, wire),
             Waiting::TooLarge(link, bytes) => self.handle(node, Event::TooLarge { link, bytes }),
             Waiting::Attach(interface) => self.attach(node, interface),
+            Waiting::Own(interface) => self.handle_own(node, interface),
             Waiting::Replaced(interface) => self.handle_replaced(node, interface),
             Waiting::Look(interface) => self.look_at_gate(node, interface),
             Waiting::Addresses(group) => self.handle_addresses(node, group),
@@ -304,8 +308,8 @@ impl Sim {
                     }
                     Oracle::change_gate(self, node, *gate, decided);
                 }
-                Action::Probe { interface, address, to } => {
-                    self.send_probe(node, usize::from(interface.0), *address, *to);
+                Action::Probe { interface, address, to, sender } => {
+                    self.send_probe(node, usize::from(interface.0), *address, (*to, sender.is_some()));
                 }
                 Action::Announce { group, address } => {
                     let group = self.nodes[node].table[usize::from(group.0)];

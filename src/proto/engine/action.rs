@@ -21,7 +21,7 @@ pub enum Action {
     },
     /// Change the gate of an interface: one or two stores to mapped memory.
     Gate(GateAction),
-    /// Send an ARP probe (RFC 5227) or a neighbour solicitation from the unspecified address.
+    /// Ask on the segment who answers for an address: an ARP request or a neighbour solicitation.
     Probe {
         /// The interface.
         interface: InterfaceId,
@@ -29,6 +29,9 @@ pub enum Action {
         address: Vip,
         /// The hardware address to ask; `None` asks everybody.
         to: Option<MacAddr>,
+        /// The own address to ask with, as any host does that wants to send; `None` names nothing:
+        /// an ARP probe (RFC 5227) or a solicitation from the unspecified address.
+        sender: Option<Vip>,
     },
     /// Announce the addresses of a group.
     Announce {

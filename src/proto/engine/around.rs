@@ -104,6 +104,10 @@ pub(super) struct Wishes {
     pub isolated: Option<bool>,
     /// Probes that nobody could hear prove nothing: counting begins anew on the group's interface.
     pub void_probes: bool,
+    /// The group's segment is to be asked again.
+    pub ask_segment: bool,
+    /// The group's addresses are announced.
+    pub announced: bool,
     /// A stop waits at least until then.
     pub stop_not_before: Option<MonoTime>,
 }

@@ -6,6 +6,15 @@ use crate::types::{Epoch, GroupId, InterfaceId, LinkId, MacAddr, MonoTime};
 use crate::wire::frame::Sighting;
 use std::net::IpAddr;
 
+/// An address of this server's own on an interface, with the length of its network's prefix.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct OwnAddress {
+    /// The address.
+    pub address: IpAddr,
+    /// Length of the prefix, in bits.
+    pub prefix: u8,
+}
+
 /// One thing that happened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event<'a> {
@@ -109,6 +118,14 @@ pub enum Event<'a> {
         interface: InterfaceId,
         /// Their hardware addresses, all of them, in order.
         macs: &'a [MacAddr],
+    },
+    /// The addresses of our own on an interface, none of which is a group's: with these others are
+    /// asked there. Told again when they change.
+    OwnAddresses {
+        /// The interface.
+        interface: InterfaceId,
+        /// All of them, in the kernel's order.
+        own: &'a [OwnAddress],
     },
     /// All states up to this version are durable.
     Stored {

@@ -38,6 +38,7 @@ impl Engine {
         }
         if facts.is_serviceable() && !before.is_serviceable() {
             self.evidence[interface].next_refresh = now;
+            self.evidence[interface].nameless = None;
             self.evidence.end_watches();
             self.begin_reach(now);
         }

@@ -73,7 +73,7 @@ mod turn;
 mod vote;
 
 pub use action::{Action, Actions, GateAction, Outcome};
-pub use event::{Command, Event, Hook, InterfaceFacts};
+pub use event::{Command, Event, Hook, InterfaceFacts, OwnAddress};
 pub use lacks::Lacks;
 pub use notice::{Cause, HookEnd, Notice};
 pub use peer::Presence;
@@ -185,6 +185,7 @@ impl Engine {
             Event::Addresses { group, there } => self.handle_addresses(group, there, now),
             Event::OwnMacs { macs } => self.evidence.note_own_macs(macs),
             Event::InsideMacs { interface, macs } => self.evidence.note_inside(interface, macs, now),
+            Event::OwnAddresses { interface, own } => self.evidence[interface].note_own(own),
             Event::GateReplaced { interface } => self.handle_gate_replaced(interface, now, out),
             Event::Stored { version } => self.handle_stored(version, out),
             Event::StoreFailed => self.handle_store_failed(out),
@@ -234,6 +235,8 @@ impl Engine {
         if let Some(stall) = self.turn.begin(now, pulse, next, self.setup.rules()) {
             // The evidence begins anew, as silence does.
             self.evidence.end_watches();
+            // Another may have been active meanwhile, and will say so.
+            self.groups.iter_mut().for_each(|group| group.announcing.postpone(now + pulse));
             out.notice(Notice::Stalled { stall });
         }
         self.check_leases(now, out);

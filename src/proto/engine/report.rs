@@ -335,7 +335,9 @@ impl Group {
                 Some(match around.evident(peer, self.interface, self.claim.since, openable) {
                     Evident::Vetoed => Waiting::Veto,
                     Evident::Isolated => Waiting::Isolated,
-                    Evident::Wait | Evident::Claim | Evident::Gone => Waiting::Silence,
+                    Evident::Wait | Evident::Asking | Evident::Stale | Evident::Claim | Evident::Gone => {
+                        Waiting::Silence
+                    }
                 })
             }
         }

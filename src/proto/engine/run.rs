@@ -7,12 +7,12 @@
 use super::Engine;
 use super::action::{Action, Actions};
 use super::around::{Around, Requests, Wishes};
-use super::evidence::{Asking, Needs, Probes};
+use super::evidence::Needs;
 use super::group::{Group, Groups};
 use super::notice::Notice;
 use super::peer::{PeerAt, Post, Presence, Said};
 use crate::durable::Durable;
-use crate::types::{GroupId, InterfaceId, MonoTime};
+use crate::types::{GroupId, MonoTime};
 
 impl Engine {
     /// Does everything that is due at `now` or follows from the event that was just taken in.
@@ -149,14 +149,26 @@ impl Engine {
         if wishes.void_probes {
             self.evidence.void_probes(interface, self.setup.rules());
         }
+        if wishes.ask_segment {
+            self.evidence.ask_anew(interface, self.setup.timing.patience.asking, now);
+        }
+        if wishes.announced {
+            // Both forms, and a request to the gateway.
+            let frames = self.setup.groups[usize::from(id.0)].addresses.len().saturating_mul(3);
+            let each = self.setup.timing.patience.frame;
+            self.evidence[interface].allowance.enter(u32::try_from(frames).unwrap_or(u32::MAX), each, now);
+        }
         if let (Some(patience), Some(until)) = (self.commands.stopping.as_mut(), wishes.stop_not_before) {
             *patience = (*patience).max(until);
         }
         if let Some(place) = wishes.ask_everybody {
-            let decided = out.list.len();
+            let (decided, next) = (out.list.len(), self.outbox.next());
             self.post(now).send_to_all(true, out);
             out.list[place..].rotate_left(decided - place);
-            self.evidence.hurry(now);
+            // Where no link is open the next pulse is soon enough to try again.
+            if self.outbox.next() != next {
+                self.evidence.hurry(now);
+            }
         }
     }
 
@@ -252,7 +264,7 @@ impl Engine {
                 out.notice(Notice::PeerSilent { peer: known.id, silence });
             }
         }
-        self.evidence.refresh_anchors(&self.leases, &self.setup, now, out);
+        self.refresh_anchors(now, out);
     }
 
     /// Asks a peer that is not heard, if it is time.
@@ -267,34 +279,16 @@ impl Engine {
             anew: self.groups.iter().any(|group| group.service.asks_anew()),
             lease: self.peers[peer].lease(),
         };
-        let asking = self.evidence.take_turn(peer, needs, &self.setup, now);
+        let asked = self.evidence.take_turn(peer, needs, &self.setup, now);
         self.groups.look_again = true;
-        if let Asking::Ask { anchors } = asking {
+        if asked {
             self.post(now).send(peer, true, out);
             for interface in self.leases.ids() {
-                if !self.leases[interface].facts.is_serviceable() {
-                    continue;
-                }
-                self.probe(peer, interface, now, out);
-                if anchors {
-                    self.evidence[interface].ask_anchors(interface, out);
+                if self.leases[interface].facts.is_serviceable() {
+                    self.ask_silent(peer, interface, needs.anew, now, out);
                 }
             }
         }
-    }
-
-    /// Probes an address on an interface that a silent peer may serve.
-    fn probe(&mut self, peer: PeerAt, interface: InterfaceId, now: MonoTime, out: &mut Actions) {
-        let Some(probes) = self.evidence.probes(peer, interface) else { return };
-        let silent = &self.peers[peer];
-        let Some(group) = self.groups.to_be_probed(interface, silent, &probes.turn(), self.setup.rules()) else {
-            // There is no group to be asked for here. Older evidence must not count when there is
-            // one again.
-            return *probes = Probes::default();
-        };
-        let mac = silent.row(group.id).map(|row| row.mac).filter(|mac| !mac.is_zero());
-        let to = probes.send(group.id, mac, now);
-        out.push(Action::Probe { interface, address: group.addresses.probe, to });
     }
 
     /// Tells people when single links fall silent or are heard again.

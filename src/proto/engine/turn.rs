@@ -38,9 +38,15 @@ impl Turn {
         if stall < pulse * 2 || !rules.notices_stalls() {
             return None;
         }
+        self.resume(now, next);
+        Some(stall)
+    }
+
+    /// Counts silence anew from `now`, and takes for fresh only what answers our datagrams from
+    /// `next` on: nobody could answer before.
+    pub fn resume(&mut self, now: MonoTime, next: u64) {
         self.resumed = now;
         self.fresh_from = next;
-        Some(stall)
     }
 
     /// Sets the next pulse if one is due at `now`; true if one is. Pulses that were missed are not

@@ -51,6 +51,19 @@ impl Rules {
         if self.keeps(Mutant::OneProbeEnough) { PROBES } else { 1 }
     }
 
+    /// A takeover asks no more than it needs (L4).
+    #[must_use]
+    pub fn asks_little(self) -> bool {
+        self.keeps(Mutant::AsksAllTheTime)
+    }
+
+    /// The silence of a question counts only where an ordinary host would ask so, or where it was
+    /// seen to be answered (S8).
+    #[must_use]
+    pub fn needs_known_questions(self) -> bool {
+        self.keeps(Mutant::UnknownQuestionCounts)
+    }
+
     /// Only addresses that the peer may serve are probed, where there are any (S8).
     #[must_use]
     pub fn probes_served_addresses(self) -> bool {

@@ -19,7 +19,7 @@ mod sight;
 mod tests;
 
 pub use build::{
-    arp_announce_reply, arp_announce_request, arp_probe, arp_request, na_announce, ns_probe, ns_request, probe,
+    arp_announce_reply, arp_announce_request, arp_probe, arp_request, na_announce, ns_probe, ns_request, question,
 };
 pub use filter::segment_filter;
 #[cfg(any(test, feature = "proof"))]
@@ -40,6 +40,9 @@ pub enum Sighting {
         address: Vip,
         /// The hardware address it is claimed for.
         mac: MacAddr,
+        /// Who has asked, if this is an ARP reply to a question that named no sender (0.0.0.0): it
+        /// shows that such questions are answered here.
+        nameless: Option<MacAddr>,
     },
     /// A machine with hardware address `mac` is there, and says nothing about an address (probe,
     /// solicitation from the unspecified address).

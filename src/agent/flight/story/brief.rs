@@ -96,6 +96,7 @@ impl Story<'_> {
             | Event::Anchor { .. }
             | Event::OwnMacs { .. }
             | Event::InsideMacs { .. }
+            | Event::OwnAddresses { .. }
             | Event::Stored { .. } => {}
         }
     }

@@ -66,8 +66,9 @@ fn event_in_words(names: &Names, event: Event<'_>, believed: bool) -> String {
         Event::Refused { link } => format!("refused on {}", names.link(link)),
         Event::Link { link, open } => format!("{}: {}", names.link(link), if open { "open" } else { "not open" }),
         Event::TooLarge { link, bytes } => format!("{bytes} bytes are too long for {}", names.link(link)),
-        Event::Seen { interface, sighting: Sighting::Claim { address, mac } } => {
-            format!("seen on {}: {address} is at {mac}", names.interface(interface))
+        Event::Seen { interface, sighting: Sighting::Claim { address, mac, nameless } } => {
+            let answer = nameless.map_or("", |_| ", an answer to a question without a sender");
+            format!("seen on {}: {address} is at {mac}{answer}", names.interface(interface))
         }
         Event::Seen { interface, sighting: Sighting::Presence { mac } } => {
             format!("seen on {}: {mac}", names.interface(interface))
@@ -86,6 +87,11 @@ fn event_in_words(names: &Names, event: Event<'_>, believed: bool) -> String {
         Event::Anchor { interface, address, mac } => {
             let place = mac.map(|mac| format!(" at {mac}")).unwrap_or_default();
             format!("{}: {address}{place} can be asked", names.interface(interface))
+        }
+        Event::OwnAddresses { interface, own } => {
+            let own: Vec<String> = own.iter().map(|own| format!("{}/{}", own.address, own.prefix)).collect();
+            let own = if own.is_empty() { "none".to_owned() } else { own.join(", ") };
+            format!("{}: own addresses to ask with: {own}", names.interface(interface))
         }
         Event::OwnMacs { macs } => format!("this server has {} hardware addresses", macs.len()),
         Event::InsideMacs { interface, macs } => {
@@ -144,9 +150,10 @@ fn action_in_words(names: &Names, action: &Action, bytes: &[u8]) -> String {
         Action::Gate(GateAction::Forward { group, until, mac }) => {
             format!("gate: {} passes unknown connections to {mac} until {}", names.group(*group), until.0)
         }
-        Action::Probe { interface, address, to } => {
+        Action::Probe { interface, address, to, sender } => {
             let to = to.map_or_else(|| "everybody".to_owned(), |to| to.to_string());
-            format!("→ probe on {} for {address}, to {to}", names.interface(*interface))
+            let from = sender.map_or_else(String::new, |sender| format!(" from {sender}"));
+            format!("→ probe on {} for {address}{from}, to {to}", names.interface(*interface))
         }
         Action::Announce { group, address } => {
             let what = address.map_or_else(|| "all addresses".to_owned(), |address| address.to_string());

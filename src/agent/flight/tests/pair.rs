@@ -1,7 +1,9 @@
 //! Two engines and a wire between them; the second engine is recorded as the agent records its own.
 
 use crate::durable::Loaded;
-use crate::engine::{Action, Actions, Engine, Event, GroupSetup, InterfaceFacts, PeerSetup, Reconfiguration, Setup};
+use crate::engine::{
+    Action, Actions, Engine, Event, GroupSetup, InterfaceFacts, OwnAddress, PeerSetup, Reconfiguration, Setup,
+};
 use crate::flight::{Book, Decision, ENGINE, Header, Recorder, Recording, Ring, queue};
 use crate::io::clock::WallTime;
 use crate::mutant::Mutants;
@@ -126,6 +128,8 @@ impl Pair {
         for node in 0..2 {
             let facts = InterfaceFacts { exists: true, enslaved: false, carrier: true, mac: mac(node), gate: true };
             pair.handle(node, Event::Interface { interface: ETH, facts });
+            let own = OwnAddress { address: Ipv4Addr::new(10, 0, 0, 201).into(), prefix: 8 };
+            pair.handle(node, Event::OwnAddresses { interface: ETH, own: &[own] });
             pair.place_addresses(node);
             for path in paths() {
                 pair.handle(node, Event::Link { link: LinkId { peer: id(1 - node), path }, open: true });
@@ -191,7 +195,7 @@ impl Pair {
                         engine.report(self.now).groups[0].role == crate::wire::pulse::Role::Active
                     });
                     if active {
-                        let claim = Sighting::Claim { address: *address, mac: mac(1 - node) };
+                        let claim = Sighting::Claim { address: *address, mac: mac(1 - node), nameless: None };
                         self.later(Due::Sighting { to: node, sighting: claim }, Duration::from_micros(90));
                     }
                 }

@@ -4,10 +4,11 @@
 //! guards it, or take one away whose group is open. An address that cannot be put back is missing
 //! from its group alone, and is tried again with the next look.
 
+use super::super::KeeperEvent;
 use super::super::Tools;
 use super::super::plan::{Plan, Step};
 use super::super::precedence::{Precedence, is_link_local};
-use super::Port;
+use super::{Port, own};
 use crate::gate::Gate;
 use crate::io::clock;
 use crate::io::netlink::{self, AddressInfo, InterfaceInfo};
@@ -97,6 +98,11 @@ impl Port {
         let retired = gate.retired();
         self.addresses_due = begin + clock::busy().saturating_sub(busy) * SHARE;
         self.failures.remove("list addresses");
+        let own = own::among(&found, |address| self.vips.contains(address) || retired.contains(address));
+        if self.own.as_ref() != Some(&own) {
+            self.own = Some(own.clone());
+            tools.report(KeeperEvent::OwnAddresses { interface: self.wanted.interface, own });
+        }
         let there = found.iter().filter(|info| info.is_ours && self.vips.contains(&info.address));
         self.placement.begin(there.map(|info| info.address).collect());
         let plan = self.plan_for(tools, &found, &retired);

@@ -45,6 +45,27 @@ pub fn miss_first(sim: &mut Sim) {
     check_hosts(sim, group, standby, "it can hear the active again");
 }
 
+// L1, L4: a switch that polices ARP lets the announcement of a takeover through. What is asked before
+// must not use its patience up.
+pub fn police(sim: &mut Sim) {
+    let Some((group, gone, standby)) = scene(sim) else { return };
+    let timing = sim.plan.timing();
+    sim.run(Duration::from_secs(8));
+    if active(sim, group) != Some(gone) {
+        return;
+    }
+    sim.lose_power(gone, false);
+    let bound = stretched(timing.silence + timing.probe * 2, timing.drift_ppm);
+    let start = sim.now;
+    while active(sim, group) != Some(standby) && sim.now.since(start) < bound {
+        sim.run(ms(1));
+    }
+    let taken = active(sim, group) == Some(standby);
+    sim.oracle.hold(taken, || format!("L1: group {group} is not taken over within {bound:?}"));
+    sim.run(Duration::from_secs(1));
+    check_hosts(sim, group, standby, "its opening");
+}
+
 // S8, L4: when the two sides of a division hear each other again, the higher epoch stays and every
 // host is told.
 pub fn divide(sim: &mut Sim) {

@@ -24,7 +24,7 @@ pub fn forge_answers(sim: &mut Sim) {
     let start = sim.now;
     while sim.now.since(start) < bound && !sim.has_failed() {
         sim.run(timing.probe / 2);
-        let sighting = Sighting::Claim { address: vip(group), mac: mac(gone, interface) };
+        let sighting = Sighting::Claim { address: vip(group), mac: mac(gone, interface), nameless: None };
         sim.offer(standby, Waiting::Seen(interface, sighting));
     }
     let taken = active(sim, group) == Some(standby);
@@ -114,4 +114,17 @@ pub fn go_unheard(sim: &mut Sim) {
     let moved = active(sim, group) == Some(to);
     sim.oracle.hold(never, || format!("S8: two nodes answer for group {group} although one hears the other's claim"));
     sim.oracle.hold(moved, || format!("L1: group {group} is not taken over from a node that is not heard"));
+}
+
+// S8, L1: behind a switch that drops questions without a sender, the silence of an active whose
+// agent has died says nothing of its kernel to whoever asks so. It is taken over when its lease is
+// over.
+pub fn inspect(sim: &mut Sim) {
+    let Some((group, gone, standby)) = scene(sim) else { return };
+    let timing = sim.plan.timing();
+    sim.kill(gone);
+    let bound = timing.listen + timing.silence + timing.pulse * 2;
+    expect_one_at_most(sim, group, stretched(bound, timing.drift_ppm), "although questions are dropped");
+    let taken = active(sim, group) == Some(standby);
+    sim.oracle.hold(taken, || format!("L1: group {group} is not taken over when the lease is over"));
 }

@@ -79,8 +79,9 @@ fn longest_veto(sim: &Sim) -> Duration {
     timings.map(|timing| timing.veto.max(timing.patience.first_veto) + timing.silence).max().unwrap_or_default()
 }
 
-/// Gives a node its own number again, puts its gates in their places, and opens its sockets. Wires stay narrow, hardware addresses
-/// stay what they are, and strangers keep what they have: the promises hold beside all that.
+/// Gives a node its own number again, puts its gates in their places, and opens its sockets. Wires
+/// stay narrow, hardware addresses stay what they are, and strangers keep what they have: the
+/// promises hold beside all that.
 fn mend_unkind(sim: &mut Sim, node: usize) {
     if sim.nodes[node].number != node {
         sim.kill(node);
@@ -118,6 +119,8 @@ pub fn settle(sim: &mut Sim) {
         // Rows come late through a narrow wire: two claims may meet each other's consent, and both
         // nodes wait for the other.
         let bound = if sim.net.was_narrow() { bound + sim.plan.timing().patience.hold } else { bound };
+        // Who was silent beside a node of its number counts silence from when that one was gone.
+        let bound = if sim.had_doubles { bound + sim.plan.timing().listen * 2 } else { bound };
         let late = steady.is_none() && sim.now.since(start) > bound;
         if late {
             let states = states(sim).join("\n");

@@ -61,6 +61,11 @@ impl Oracle {
             let dark = &mut sim.oracle.seen[node].beliefs.dark[usize::from(interface.0)];
             *dark = if facts.carrier { None } else { dark.or(Some(now)) };
         }
+        if let Event::Adopted { interface, .. } = event {
+            // Whoever adopts waits for a carrier from then on.
+            let dark = &mut sim.oracle.seen[node].beliefs.dark[usize::from(interface.0)];
+            *dark = dark.map(|_| sim.now);
+        }
         let Event::Datagram { link, bytes } = event else { return };
         let Some(engine) = &sim.nodes[node].engine else { return };
         if engine.view_believed() == before {

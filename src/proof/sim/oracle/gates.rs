@@ -140,7 +140,9 @@ impl Oracle {
         let patience = bounds.silence + bounds.pulse * 14;
         let alone = seen.isolated[interface].is_some_and(|since| now.since(since) > patience);
         let known = seen.neighbour[interface].is_some_and(|last| now.since(last) < NEIGHBOUR)
-            && sim.plan.profile == Profile::Fast;
+            && sim.plan.profile == Profile::Fast
+            // Who can name no address may ask in vain: the silence of neighbours tells it nothing.
+            && !sim.plan.switch.without_own;
         let (claim, since) = seen.claims[group];
         let out = claim == epoch && local.since(since) >= seen.least.probe;
         let awake = local.since(seen.resumed);

@@ -81,6 +81,9 @@ impl Oracle {
         // An answer that takes longer than a probe waits does not count as one.
         let quick = longest <= least.probe / 2;
         let asked = sim.oracle.bounds.silence + sim.oracle.bounds.pulse * 5 + longest * 2;
+        // Of whom it cannot ask it waits for the lease alone, which may have been renewed unheard.
+        let askable = can_ask(sim, node, other, interface);
+        let asked = if askable { asked } else { asked + sim.oracle.bounds.lease };
         let opened = sim.oracle.seen[other].opened[group];
         let answers = sim.answers(other, group) && now.since(opened) > asked;
         // Where both have one address nobody can ask: words that arrive for a lease do instead.
@@ -126,6 +129,15 @@ pub(super) fn is_recognised(sim: &Sim, node: usize, other: usize, group: usize) 
     // Where both have one address the lease must be over, which no clock beyond the drift can tell.
     let timed = theirs != own || !sim.plan.is_beyond();
     timed && told.map_or(theirs != own, |told| told == theirs)
+}
+
+/// Whether a node can find out by asking what another answers for: not where both have one hardware
+/// address, nor where it can name no address and such questions are dropped.
+fn can_ask(sim: &Sim, node: usize, other: usize, interface: usize) -> bool {
+    let switch = sim.plan.switch;
+    let alike = sim.nodes[node].macs[interface] == sim.nodes[other].macs[interface];
+    let vain = switch.without_own && switch.drops_nameless;
+    !alike && !vain
 }
 
 /// Whether more than `span` has passed since an instant.

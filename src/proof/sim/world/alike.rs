@@ -29,6 +29,7 @@ impl Sim {
     pub fn renumber(&mut self, node: usize, other: usize) {
         self.note(|_| format!("node {node}: its file says that it is node {other}"));
         self.nodes[node].number = other;
+        self.had_doubles |= other != node;
         self.oracle.votes.note_doubles();
     }
 

@@ -7,8 +7,8 @@ use crate::wire::frame::Sighting;
 /// The party that asks for an address.
 #[derive(Clone, Copy, Debug)]
 pub enum Asker {
-    /// A node, which probes.
-    Node(usize),
+    /// A node, which probes; whether it names an address of its own.
+    Node(usize, bool),
     /// A host, which wants to send.
     Host(usize),
 }
@@ -20,7 +20,7 @@ pub enum Due {
     /// Word of the other end's kernel that nobody listens.
     Refused { to: usize, from: usize, wire: usize },
     /// A probe, and with it the sign that its sender is there.
-    Probe { to: usize, from: usize, interface: usize, group: Option<usize> },
+    Probe { to: usize, from: usize, interface: usize, group: Option<usize>, named: bool },
     /// A host asks for every address of its segment.
     Traffic { to: usize, host: usize },
     /// A frame shows something to a node.

@@ -81,6 +81,7 @@ impl Sim {
         }
         // Offered, not handled: the process may have stopped in the middle of adopting.
         self.offer(node, Waiting::Facts(interface));
+        self.offer(node, Waiting::Own(interface));
     }
 
     /// Lets a process handle the gate of its former life.

@@ -1,10 +1,10 @@
 //! The clients' segments: probes, answers, announcements, and what hosts and agents make of them.
 
 use super::{Asker, Due, Sim};
-use crate::engine::Event;
+use crate::engine::{Event, OwnAddress};
 use crate::mutant::Mutant;
 use crate::sim::names::{
-    STRANGER, group_of, host_address, host_mac, host_of, inside_address, inside_mac, interface_id, vip,
+    STRANGER, group_of, host_address, host_mac, host_of, inside_address, inside_mac, interface_id, own_address, vip,
 };
 use crate::sim::node::Waiting;
 use crate::types::{MacAddr, MonoTime, Vip};
@@ -15,27 +15,48 @@ use std::time::Duration;
 const INSIDE: Duration = Duration::from_micros(20);
 
 impl Sim {
+    /// Tells the engine of a node the address of its own on an interface, if it has one.
+    pub(super) fn handle_own(&mut self, node: usize, interface: usize) {
+        let own = OwnAddress { address: own_address(node), prefix: 24 };
+        let own = if self.plan.switch.without_own { &[][..] } else { &[own][..] };
+        self.handle(node, Event::OwnAddresses { interface: interface_id(interface), own });
+    }
+
     /// Sends a node's probe for an address to everybody, or to the one with a hardware address.
-    pub(super) fn send_probe(&mut self, from: usize, interface: usize, address: Vip, target: Option<MacAddr>) {
+    /// `named`: the node names an address of its own.
+    pub(super) fn send_probe(
+        &mut self,
+        from: usize,
+        interface: usize,
+        address: Vip,
+        (target, named): (Option<MacAddr>, bool),
+    ) {
         if !self.nodes[from].is_connected(interface) {
             return;
         }
-        // The machine inside speaks up whenever its host asks anybody, whatever has become of the cable.
-        let sighting = Sighting::Claim { address: inside_address(from), mac: inside_mac(from, interface) };
+        let nameless = (!named).then(|| self.nodes[from].macs[interface]);
+        // The machine inside answers whomever its host asks, whatever has become of the cable and
+        // whatever a switch drops.
+        let (address_inside, mac) = (inside_address(from), inside_mac(from, interface));
+        let sighting = Sighting::Claim { address: address_inside, mac, nameless };
         self.schedule(Due::Sighting { to: from, interface, sighting }, INSIDE);
+        let inspected = self.plan.switch.drops_nameless && !named;
+        if !self.is_let_through(from, interface) || inspected {
+            return;
+        }
         let (wire, group) = (self.net.segment_wire(interface), group_of(address));
         for to in self.others(from) {
             if target.is_some_and(|mac| !self.is_at(mac, from, to, interface)) {
                 continue;
             }
             for delay in self.net.arrivals(from, to, wire, &mut self.random).into_iter().flatten() {
-                self.schedule(Due::Probe { to, from, interface, group }, delay);
+                self.schedule(Due::Probe { to, from, interface, group, named }, delay);
             }
         }
         if let Some(group) = group.filter(|group| self.squatted[*group] && target.is_none())
             && let Some(way) = self.net.host_delay(from, interface, &mut self.random)
         {
-            let sighting = Sighting::Claim { address: vip(group), mac: STRANGER };
+            let sighting = Sighting::Claim { address: vip(group), mac: STRANGER, nameless };
             self.schedule(Due::Sighting { to: from, interface, sighting }, way * 2);
         }
         if let Some(host) = host_of(address).filter(|host| *host < self.hosts.len())
@@ -44,18 +65,24 @@ impl Sim {
             && let Some(way) = self.net.host_delay(from, interface, &mut self.random)
             && let Some(back) = self.net.host_delay(from, interface, &mut self.random)
         {
-            let sighting = Sighting::Claim { address, mac: host_mac(host) };
+            let sighting = Sighting::Claim { address, mac: host_mac(host), nameless };
             self.schedule(Due::Sighting { to: from, interface, sighting }, way + back);
         }
     }
 
     /// Takes a probe in at a node: its kernel answers or latches, its agent sees the sender.
-    pub(super) fn arrive_probe(&mut self, to: usize, from: usize, interface: usize, group: Option<usize>) {
+    pub(super) fn arrive_probe(
+        &mut self,
+        to: usize,
+        (from, named): (usize, bool),
+        interface: usize,
+        group: Option<usize>,
+    ) {
         if !self.nodes[to].is_connected(interface) {
             return;
         }
         if let Some(group) = group {
-            self.ask_kernel(to, interface, Asker::Node(from), group);
+            self.ask_kernel(to, interface, Asker::Node(from, named), group);
         }
         let mac = self.nodes[from].macs[interface];
         self.offer_sighting(to, interface, Sighting::Presence { mac });
@@ -94,7 +121,8 @@ impl Sim {
                 self.ask_kernel(to, interface, Asker::Host(host), group);
             }
         }
-        self.offer_sighting(to, interface, Sighting::Claim { address: host_address(host), mac: host_mac(host) });
+        let (address, mac) = (host_address(host), host_mac(host));
+        self.offer_sighting(to, interface, Sighting::Claim { address, mac, nameless: None });
     }
 
     /// Offers the agent of a node what a frame shows.
@@ -136,16 +164,21 @@ impl Sim {
     /// Sends the answer of an open gate to the one that asked.
     fn answer_asker(&mut self, from: usize, interface: usize, asker: Asker, group: usize) {
         match asker {
-            Asker::Node(to) => self.send_claim(from, to, interface, group),
+            Asker::Node(to, named) => {
+                let nameless = (!named).then(|| self.nodes[to].macs[interface]);
+                self.send_claim(from, to, (interface, group), nameless);
+            }
             Asker::Host(host) => self.teach_host(from, interface, host, group),
         }
     }
 
-    /// Sends a frame with which `from` claims an address to another node.
-    fn send_claim(&mut self, from: usize, to: usize, interface: usize, group: usize) {
+    /// Sends a frame with which `from` claims an address to another node. `nameless`: who has asked
+    /// without a sender, if it answers such a question.
+    fn send_claim(&mut self, from: usize, to: usize, (interface, group): (usize, usize), nameless: Option<MacAddr>) {
         let wire = self.net.segment_wire(interface);
         for delay in self.net.arrivals(from, to, wire, &mut self.random).into_iter().flatten() {
-            let sighting = Sighting::Claim { address: vip(group), mac: self.nodes[from].macs[interface] };
+            let mac = self.nodes[from].macs[interface];
+            let sighting = Sighting::Claim { address: vip(group), mac, nameless };
             self.schedule(Due::Sighting { to, interface, sighting }, delay);
         }
     }
@@ -167,18 +200,37 @@ impl Sim {
         if !self.answers(node, group) || !self.nodes[node].is_connected(interface) {
             return;
         }
-        for to in self.others(node) {
-            self.send_claim(node, to, interface, group);
+        let passed = [0; 2].map(|_| self.is_let_through(node, interface));
+        for to in self.others(node).filter(|_| passed[0] || passed[1]) {
+            self.send_claim(node, to, (interface, group), None);
         }
         for host in 0..self.hosts.len() {
             let plan = self.hosts[host].plan;
             // Announcements only correct a cache: a host that never spoke to the address has no
             // entry.
             if plan.interface == interface && self.hosts[host].cache[group].is_some() {
-                for _ in 0..usize::from(plan.requests) + usize::from(plan.replies) {
+                for _ in 0..usize::from(plan.requests && passed[0]) + usize::from(plan.replies && passed[1]) {
                     self.teach_host(node, interface, host, group);
                 }
             }
         }
+    }
+
+    /// Whether the switch lets a frame of ARP pass that the agent of a node sends of its own accord.
+    /// Where frames are policed, what one announcement of each group needs passes at once, and
+    /// fifteen frames in a second besides.
+    fn is_let_through(&mut self, node: usize, interface: usize) -> bool {
+        if !self.plan.switch.polices {
+            return true;
+        }
+        let here = self.plan.groups.iter().filter(|group| group.interface == interface).count();
+        let most = u64::try_from(here).unwrap_or(u64::MAX) * 2 + 15;
+        let (left, since) = self.net.policed[interface][node];
+        let gained = u64::try_from(self.now.since(since).as_millis()).unwrap_or(u64::MAX) * 15;
+        // In thousandths of a frame.
+        let left = left.saturating_add(gained).min(most * 1_000);
+        let passes = left >= 1_000;
+        self.net.policed[interface][node] = (if passes { left - 1_000 } else { left }, self.now);
+        passes
     }
 }

@@ -62,7 +62,9 @@ impl Sim {
                     self.offer(to, Waiting::Refused(link));
                 }
             }
-            Due::Probe { to, from, interface, group } => self.arrive_probe(to, from, interface, group),
+            Due::Probe { to, from, interface, group, named } => {
+                self.arrive_probe(to, (from, named), interface, group);
+            }
             Due::Traffic { to, host } => self.arrive_traffic(to, host),
             Due::Sighting { to, interface, sighting } => self.offer_sighting(to, interface, sighting),
             Due::Learn { host, group, mac } => self.hosts[host].cache[group] = Some(mac),

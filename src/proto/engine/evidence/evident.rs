@@ -10,8 +10,12 @@ use std::time::Duration;
 pub(in crate::engine) enum Evident {
     /// Not yet.
     Wait,
+    /// Not yet: a series of questions that nothing was claimed on before is under way.
+    Asking,
     /// The address is still answered.
     Vetoed,
+    /// What was found out is not of now: it has to be asked again.
+    Stale,
     /// Nobody is heard on our segment.
     Isolated,
     /// Our claim may go out: we are about to open.
@@ -55,25 +59,37 @@ impl Around<'_> {
         if silence + timing.probe < bound {
             return Evident::Wait;
         }
+        let probes = watch.on(interface);
+        let mature = probes.mature(now, timing.probe);
+        let enough = (rules.probes_needed() + openable).max(probes.series);
+        let whole = mature + 1 >= enough;
         // What was heard before the asking began may have been heard before the cable was pulled.
-        let alive = watch.hears(segment, start, now) || !rules.needs_living_segment();
+        let alive = watch.hears(segment, start, watch.window(), now) || !rules.needs_living_segment();
+        let vetoed = !whole && !probes.confirmed && probes.last_answer.is_some();
+        if vetoed && silence < veto && (alive || !segment.isolated) {
+            return Evident::Vetoed;
+        }
         if !alive && silence < isolation {
-            return Evident::Isolated;
+            // Nobody answers who was not asked.
+            let asked = segment.is_unheard(watch.interval * 2, watch.window(), now);
+            return if asked { Evident::Isolated } else { Evident::Stale };
         }
         // Nobody could answer while we were isolated. Without this, whoever is back after a long time
         // would take over from the active at the first frame of anybody, before it hears the answer.
         let audible = if silence < isolation { segment.hears_since(now) } else { start };
         let unanswered = now.since(start.max(audible));
-        let probes = watch.on(interface);
-        let mature = probes.mature(now, timing.probe);
-        let enough = rules.probes_needed() + openable;
-        if unanswered < veto && mature + 1 < enough {
-            return if probes.last_answer.is_some() { Evident::Vetoed } else { Evident::Wait };
+        if unanswered < veto && !whole {
+            let unknown = if probes.confirmed { Evident::Stale } else { Evident::Asking };
+            return if vetoed { Evident::Vetoed } else { unknown };
         }
         // A loose cable lets a frame through now and then: somebody must be heard while the probes
         // stay unanswered.
         let voids = rules.needs_living_segment() && rules.unheard_probes_are_void();
-        // Neighbours are asked with every second question, so in that time somebody answers.
+        if unanswered < veto && voids && !probes.is_fresh(watch.interval, now) {
+            return Evident::Stale;
+        }
+        // Neighbours are asked where nobody was heard since the last question, so in that time
+        // somebody answers.
         let lately = probes.first_sent.max(now.back(watch.interval * 5 / 2));
         if unanswered < veto && silence < isolation && voids && !segment.is_alive(lately) {
             return Evident::Wait;

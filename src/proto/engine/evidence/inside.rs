@@ -44,6 +44,7 @@ impl Evidence {
         // It may have been one of them who was heard last.
         if macs.iter().any(|mac| before.binary_search(mac).is_err()) {
             segment.traffic = None;
+            segment.nameless = segment.nameless.filter(|seen| now.since(*seen) >= TOLD);
         }
     }
 }

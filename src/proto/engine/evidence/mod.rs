@@ -14,11 +14,12 @@
 //! | `watch` | the asking of one peer |
 //! | `segment` | a clients' segment and its neighbours |
 //! | `inside` | machines inside this server, who are heard on its segments |
+//! | `ask` | which question goes out on a segment, and when |
+//! | `allowance` | how much may be sent on a segment |
 //! | `evident` | what a peer's silence allows |
 //! | `reach` | whether anybody on a segment can be reached |
 
 use super::action::Actions;
-use super::lease::Leases;
 use super::notice::Notice;
 use super::peer::{PeerAt, Peers};
 use super::setup::Setup;
@@ -27,7 +28,10 @@ use crate::rules::Rules;
 use crate::types::{GroupId, InterfaceId, MacAddr, MonoTime};
 use std::net::IpAddr;
 use std::ops::{Index, IndexMut};
+use std::time::Duration;
 
+mod allowance;
+mod ask;
 mod evident;
 mod inside;
 mod reach;
@@ -42,9 +46,6 @@ pub(super) use reach::Reach;
 pub(super) use segment::Neighbour;
 pub(super) use segment::Segment;
 pub(super) use watch::{ProbeTurn, Probes, Watch};
-
-/// Anchors are asked at every n-th question.
-const ANCHOR_EVERY: u32 = 2;
 
 /// Watches by peer, segments by interface.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -180,7 +181,17 @@ impl Evidence {
     /// Voids probes that nobody could hear: when the segment is heard again, counting begins anew.
     pub fn void_probes(&mut self, interface: InterfaceId, rules: Rules) {
         if rules.unheard_probes_are_void() {
-            self.watches.iter_mut().flatten().for_each(|watch| watch.on_mut(interface).unanswered = 0);
+            self.watches.iter_mut().flatten().for_each(|watch| watch.on_mut(interface).void());
+        }
+    }
+
+    /// Lets every watch begin a series of questions on an interface as soon as it may, and ask it
+    /// swiftly for `asking`.
+    pub fn ask_anew(&mut self, interface: InterfaceId, asking: Duration, now: MonoTime) {
+        for watch in self.watches.iter_mut().flatten() {
+            watch.wanted = now + asking;
+            let probes = watch.on_mut(interface);
+            probes.next = probes.next.min(now);
         }
     }
 
@@ -199,22 +210,21 @@ impl Evidence {
 
     /// Takes the turn of a peer that is due, and sets the next one. Returns whether the peer is to
     /// be asked. It is not once it was silent for long and no group could be opened by us.
-    pub fn take_turn(&mut self, peer: PeerAt, needs: Needs, setup: &Setup, now: MonoTime) -> Asking {
-        let Some(watch) = self.watches[peer.number()].as_mut() else { return Asking::Idle };
+    pub fn take_turn(&mut self, peer: PeerAt, needs: Needs, setup: &Setup, now: MonoTime) -> bool {
+        let Some(watch) = self.watches[peer.number()].as_mut() else { return false };
         let timing = &setup.timing;
         // A dead peer's kernel may answer for as long as the lease that the peer has told.
         let asking = timing.patience.asking.max(needs.lease * 2);
         // The lease may be longer than we were told; it has ended when the first probe stays
         // unanswered.
         let ends = watch.probes.iter().any(|probes| probes.falls_silent(setup.groups.len()));
-        let eager = needs.openable && (now.since(watch.since) < asking || needs.anew || ends);
+        let eager = now.since(watch.since) < asking || now < watch.wanted || needs.anew || ends;
+        let eager = needs.openable && eager;
         watch.interval = if eager { timing.probe } else { timing.pulse };
         watch.next = now + watch.interval;
-        let round = watch.round;
-        watch.round = round.wrapping_add(1);
         // If no group could be opened by us, the pulses themselves ask often enough.
         let idle = !needs.openable && now.since(watch.since) > timing.silence * 10;
-        if idle { Asking::Idle } else { Asking::Ask { anchors: round.is_multiple_of(ANCHOR_EVERY) } }
+        !idle
     }
 
     /// The probes of the watch on a peer on an interface, while the peer is asked.
@@ -247,24 +257,11 @@ impl Evidence {
             let Some(watch) = watch.as_mut() else { continue };
             let late = now.since(watch.since) >= setup.timing.silence;
             let probes = watch.on_mut(interface);
-            probes.unanswered = 0;
-            probes.last_answer = Some(now);
-            probes.answered = Some(group);
+            probes.note_answer(group, now);
             if !probes.veto_told && late {
                 probes.veto_told = true;
                 out.notice(Notice::Veto { interface, mac });
             }
-        }
-    }
-
-    /// Asks known neighbours where it is time to.
-    pub fn refresh_anchors(&mut self, leases: &Leases, setup: &Setup, now: MonoTime, out: &mut Actions) {
-        let calm = !self.is_watching();
-        for (interface, (segment, reach)) in leases.ids().zip(self.segments.iter_mut().zip(&self.reaches)) {
-            let serviceable = leases[interface].facts.is_serviceable();
-            // Neighbours that are silent because nobody can be reached are those to be missed later.
-            let well = calm && reach.unreached.is_none();
-            segment.refresh(interface, (serviceable, well), setup.timing.patience.anchors, now, out);
         }
     }
 
@@ -292,16 +289,4 @@ pub(super) struct Needs {
     pub anew: bool,
     /// The lease that the peer has told.
     pub lease: std::time::Duration,
-}
-
-/// What is due on a peer that is not heard.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Asking {
-    /// It is not asked: it was silent for long, and no group could be opened by us.
-    Idle,
-    /// It is asked.
-    Ask {
-        /// Whether the anchors (gateway and neighbours) are asked as well.
-        anchors: bool,
-    },
 }

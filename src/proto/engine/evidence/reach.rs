@@ -172,12 +172,12 @@ impl Engine {
             self.peers[*peer].links.iter().any(|link| here(link.id.path) && link.heard.is_some())
         };
         let due = |peer: PeerAt| heard(&peer) || self.served_by(peer, interface).is_some();
-        !self.evidence[interface].neighbours.is_empty()
+        self.evidence[interface].is_anybody_askable()
             || self.peers.nodes().any(|peer| self.is_heard(peer, now) && due(peer))
     }
 
     /// An address that a peer serves on an interface.
-    fn served_by(&self, peer: PeerAt, interface: InterfaceId) -> Option<Vip> {
+    pub(super) fn served_by(&self, peer: PeerAt, interface: InterfaceId) -> Option<Vip> {
         let peer = &self.peers[peer];
         let served = |group: &&crate::engine::group::Group| group.interface == interface && peer.is_active(group.id);
         self.groups.iter().find(served).map(|group| group.addresses.probe)
@@ -185,13 +185,16 @@ impl Engine {
 
     /// Asks everybody who should be heard on a segment.
     fn ask_segment(&mut self, interface: InterfaceId, now: MonoTime, out: &mut Actions) {
-        self.evidence[interface].ask_anchors(interface, out);
+        let each = self.setup.timing.patience.frame;
+        self.evidence[interface].ask_anchors(interface, each, now, out);
         for peer in self.peers.nodes() {
             if !self.is_heard(peer, now) {
                 continue;
             }
             if let Some(address) = self.served_by(peer, interface) {
-                out.push(Action::Probe { interface, address, to: None });
+                let segment = &mut self.evidence[interface];
+                segment.allowance.enter(1, each, now);
+                out.push(Action::Probe { interface, address, to: None, sender: segment.sender(address) });
             }
             let link = LinkId { peer: self.peers[peer].id, path: LinkPath::Segment(interface) };
             if self.peers[peer].link_mut(link).is_some_and(|link| link.open) && self.setup.rules().uses_segment() {

@@ -7,6 +7,10 @@ use std::time::Duration;
 
 /// Somebody on the segment must have been heard within this many questions: six rounds of asking.
 const FRESH: u32 = 12;
+/// Intervals after a whole series in which further probes keep it young, until the group is open.
+const KEPT: u32 = 4;
+/// A series whose last probe is older than so many intervals is of another time.
+const YOUNG: u32 = 4;
 
 /// Probes of one interface, in one watch.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -23,6 +27,26 @@ pub(in crate::engine) struct Probes {
     pub cursor: u16,
     /// The group whose address was answered last: it is asked again until it falls silent.
     pub answered: Option<GroupId>,
+    /// Whether a whole series of probes stayed unanswered since the last answer. Another series
+    /// tells whether that still holds.
+    pub confirmed: bool,
+    /// How many probes make a series here, by what is known of the peer.
+    pub series: u32,
+    /// A question that can wait is not asked before.
+    pub next: MonoTime,
+    /// Time between two such questions at present; zero before the first.
+    pub pace: Duration,
+}
+
+/// How urgent a question is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::engine) enum Urgency {
+    /// Nothing is to be asked.
+    Nothing,
+    /// It is asked when the budget has room for it.
+    CanWait,
+    /// A takeover waits for it.
+    Needed,
 }
 
 impl Probes {
@@ -30,6 +54,64 @@ impl Probes {
     /// take.
     pub fn mature(&self, now: MonoTime, wait: Duration) -> u32 {
         if self.last_sent + wait <= now { self.unanswered } else { self.unanswered.saturating_sub(1) }
+    }
+
+    /// How urgent the next question is. `marks`: instants from which on an answer may tell
+    /// something new; `enough`: how many probes make a series; `interval`:
+    /// the time between two probes of a series; `anew`: whether another series is waited for.
+    pub fn urgency(
+        &self,
+        marks: &[MonoTime],
+        enough: u32,
+        (interval, anew): (Duration, bool),
+        now: MonoTime,
+    ) -> Urgency {
+        let Some(mark) = marks.iter().copied().filter(|mark| *mark <= now).max() else { return Urgency::Nothing };
+        let marked = self.last_sent < mark;
+        // A group has some time to open, in which the series stays young.
+        let kept = now <= mark + interval * (enough + KEPT);
+        match self.unanswered {
+            0 if marked => Urgency::Needed,
+            0 => Urgency::CanWait,
+            unanswered if unanswered < enough => Urgency::Needed,
+            _ if self.last_sent + interval * 2 > now => Urgency::Nothing,
+            _ if marked || kept || anew => Urgency::Needed,
+            _ => Urgency::CanWait,
+        }
+    }
+
+    /// Begins another series if the last one is of another time. `enough`: how many probes make one.
+    pub fn begin_series(&mut self, enough: u32, interval: Duration, now: MonoTime) {
+        if !self.is_fresh(interval, now) {
+            self.confirmed |= self.unanswered >= enough;
+            self.unanswered = 0;
+        }
+    }
+
+    /// True while the last probe is young enough for the series to tell how things are now.
+    pub fn is_fresh(&self, interval: Duration, now: MonoTime) -> bool {
+        self.last_sent + interval * YOUNG >= now
+    }
+
+    /// Sets when the next question may leave that can wait: at first after `pause`, then each time
+    /// twice as long later, up to `slowest`.
+    pub fn slow_down(&mut self, pause: Duration, slowest: Duration, now: MonoTime) {
+        self.pace = if self.pace.is_zero() { pause } else { self.pace * 2 }.min(slowest);
+        self.next = now + self.pace;
+    }
+
+    /// Notes an answer for the address of `group`.
+    pub fn note_answer(&mut self, group: GroupId, now: MonoTime) {
+        self.unanswered = 0;
+        self.confirmed = false;
+        (self.last_answer, self.answered) = (Some(now), Some(group));
+    }
+
+    /// Forgets what was asked in vain: nobody could hear it.
+    pub fn void(&mut self) {
+        self.unanswered = 0;
+        self.confirmed = false;
+        self.last_sent = MonoTime::ZERO;
     }
 
     /// True if there were answers and now there is none, but not yet for as many probes as speak for
@@ -49,7 +131,7 @@ impl Probes {
     pub fn renumber(&mut self, number: impl Fn(GroupId) -> Option<GroupId>) {
         self.answered = self.answered.and_then(number);
         self.cursor = 0;
-        self.unanswered = 0;
+        self.void();
     }
 
     /// Notes a probe for the address of `group`, whose peer has named `mac` as its own. Returns to
@@ -80,23 +162,24 @@ pub(in crate::engine) struct ProbeTurn {
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(in crate::engine) struct Watch {
     pub since: MonoTime,
+    /// A group waits for another series: until then questions follow each other as at first.
+    pub wanted: MonoTime,
     pub next: MonoTime,
     /// Time between two questions at present.
     pub interval: Duration,
     /// By interface.
     pub probes: Vec<Probes>,
-    pub round: u32,
 }
 
 impl Watch {
     pub fn new(now: MonoTime, interval: Duration, interfaces: usize) -> Watch {
-        Watch { since: now, next: now, interval, probes: vec![Probes::default(); interfaces], round: 0 }
+        Watch { since: now, wanted: now, next: now, interval, probes: vec![Probes::default(); interfaces] }
     }
 
-    /// Instant from which on somebody must have been heard on a segment for it to count as alive:
-    /// since the asking began, and within the last [`FRESH`] questions.
-    pub fn asked_since(&self, now: MonoTime) -> MonoTime {
-        self.since.max(now.back(self.interval * FRESH))
+    /// Time within which somebody must have been heard on a segment for it to count as alive:
+    /// [`FRESH`] questions.
+    pub fn window(&self) -> Duration {
+        self.interval * FRESH
     }
 
     /// The evidence of an interface.
@@ -109,8 +192,9 @@ impl Watch {
         &mut self.probes[usize::from(interface.0)]
     }
 
-    /// True if somebody on the segment was heard since `start`, while this watch asked.
-    pub fn hears(&self, segment: &Segment, start: MonoTime, now: MonoTime) -> bool {
-        segment.is_alive(start.max(self.asked_since(now)))
+    /// True if somebody on the segment was heard since `start`, while this watch asked, and within
+    /// `window`.
+    pub fn hears(&self, segment: &Segment, start: MonoTime, window: Duration, now: MonoTime) -> bool {
+        segment.is_alive(start.max(self.since).max(now.back(window)))
     }
 }

@@ -47,6 +47,11 @@ impl Announcing {
         self.next = MonoTime::FOREVER;
     }
 
+    /// Announces nothing before `until`.
+    pub fn postpone(&mut self, until: MonoTime) {
+        self.next = self.next.max(until);
+    }
+
     /// True if an announcement is due, and then sets the next one: after the round once in each
     /// `pause`.
     fn take(&mut self, pause: Duration, rules: Rules, now: MonoTime) -> bool {
@@ -76,6 +81,7 @@ impl Group {
         }
         if self.announcing.take(around.timing().patience.announcements, around.rules, around.now) {
             requests.push(Action::Announce { group: self.id, address: None });
+            requests.wishes.announced = true;
         }
         self.timers.set(Timer::Announce, self.announcing.next);
     }

@@ -23,6 +23,9 @@ pub(in crate::engine) struct Epochs {
     /// The highest epoch this node has opened with, or may have: what a former life had reserved
     /// counts as used, for it may have ended before its disk could tell.
     pub held: Epoch,
+    /// The highest epoch that this node ever consented to, if its consent is for a lower one now: a
+    /// peer whose disk was not honest may be active with less than it had claimed.
+    pub pledged: Epoch,
     /// What the former life last knew to have used, and what it had reserved: its running gate has
     /// one of the two.
     pub found: [Epoch; 2],
@@ -46,6 +49,7 @@ impl Epochs {
             reserve: Epoch::NONE,
             reserving: None,
             held: rules.held_by_former_life(&known),
+            pledged: Epoch::NONE,
             found: [known.held, known.reserve],
             floor: if is_new { setup.epoch_floor } else { 0 },
             damaged: is_new && setup.loaded == Loaded::Damaged && rules.damaged_state_waits(),

@@ -83,9 +83,9 @@ impl Group {
             Presence::Heard | Presence::Suspicious => return false,
             Presence::Left | Presence::Unknown | Presence::Silent => {}
         }
-        let enough = PROBES + self.openable_by(peer, around);
         let Some(watch) = around.evidence.watch(peer) else { return false };
         let probes = watch.on(self.interface);
+        let enough = (PROBES + self.openable_by(peer, around)).max(probes.series);
         let since = probes.mature(around.now, around.timing().probe).saturating_sub(end.before(probes));
         let time = around.timing().probe * (enough + 1);
         since >= enough || around.outlasts_answers(peer, self.interface) && around.now >= end.when + time

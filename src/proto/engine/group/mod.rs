@@ -200,7 +200,7 @@ impl Group {
     /// An epoch that is not above this is never opened with: what was promised, and what witnesses
     /// refuse.
     pub fn unusable(&self) -> Epoch {
-        self.promised().max(self.ballot.bar)
+        self.promised().max(self.epochs.pledged).max(self.ballot.bar)
     }
 
     /// True if the reserved epoch could be opened with.
@@ -239,7 +239,7 @@ impl Group {
     pub fn durable(&self) -> GroupState {
         GroupState {
             key: self.key,
-            seen: self.promised(),
+            seen: self.promised().max(self.epochs.pledged),
             reserve: self.epochs.durable_reserve(),
             held: self.epochs.held,
             paused: self.paused,

@@ -8,7 +8,6 @@ use crate::engine::notice::{Cause, Notice};
 use crate::engine::peer::{PeerAt, Presence};
 use crate::engine::timers::Timer;
 use crate::rules::evidence::PROBES;
-use crate::timing::stretch;
 use crate::types::{Epoch, MacAddr, MonoTime};
 use crate::wire::pulse::{Reason, Role, Row};
 use std::cmp::Ordering;
@@ -165,8 +164,11 @@ impl Group {
         // No more is a gate found by probes whose answers cannot be told from our own; while our
         // interface was of no use the peer may have renewed its lease unheard.
         let askable = around.rules.is_askable(self.shares_mac(peer, around.peers, around.leases));
+        // Nor where nobody was seen to answer such questions.
+        let tells = around.evidence[self.interface].tells(self.addresses.probe);
+        let askable = askable && (tells || !around.rules.needs_known_questions());
         let open = known.is_active(self.id) && !self.may_be_opened_by(known.id) && askable;
-        let lease = timing.listen.max(stretch(known.lease(), timing.drift_ppm)) + timing.pulse;
+        let lease = known.unheard_lease(timing);
         let silence =
             if askable { known.silence(around.turn, around.now) } else { around.unheard(peer, self.interface) };
         if known.heard.is_some() && !open && silence < lease {
@@ -178,12 +180,16 @@ impl Group {
         if isolated && !before {
             requests.notice(Notice::Isolated { interface: self.interface });
         }
-        if evident != Evident::Wait {
+        if matches!(evident, Evident::Stale | Evident::Asking) {
+            requests.wishes.ask_segment = true;
+        } else if evident != Evident::Wait {
             requests.wishes.isolated = Some(isolated);
         }
         requests.wishes.void_probes |= isolated;
         match evident {
-            Evident::Wait | Evident::Vetoed | Evident::Isolated => Permit::No,
+            Evident::Wait | Evident::Asking | Evident::Vetoed | Evident::Isolated => Permit::No,
+            // What was claimed while the evidence was whole stays so until it is looked at again.
+            Evident::Stale => claimed.map_or(Permit::No, |_| Permit::Claim),
             Evident::Claim => Permit::Claim,
             Evident::Gone => Permit::Open(Cause::Silence),
         }

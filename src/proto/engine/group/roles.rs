@@ -69,8 +69,22 @@ impl Group {
         if around.has_votes() {
             self.note_bar(around, requests);
         }
+        self.note_forgotten(around, requests);
         if self.epochs.damaged && nodes.iter().all(Peer::is_complete) {
             self.epochs.damaged = false;
+            self.reserve(around.setup, requests);
+        }
+    }
+
+    /// Learns from the consent of a peer what this node has claimed in a life that its disk knows
+    /// nothing of: the peer consents to nothing below that.
+    fn note_forgotten(&mut self, around: Around<'_>, requests: &mut Requests<'_>) {
+        let known = [self.epochs.own, self.epochs.reserve];
+        let rows = around.peers.other_nodes().iter().filter_map(|peer| peer.row(self.id));
+        let given = rows.map(|row| row.consent).filter(|epoch| epoch.node() == around.setup.me);
+        let highest = given.filter(|epoch| !known.contains(epoch)).max().unwrap_or(Epoch::NONE);
+        if highest > self.unusable() {
+            self.ballot.bar = highest;
             self.reserve(around.setup, requests);
         }
     }

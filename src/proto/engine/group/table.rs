@@ -6,7 +6,7 @@ use crate::engine::evidence::ProbeTurn;
 use crate::engine::peer::{Peer, PeerAt, Peers};
 use crate::engine::setup::Setup;
 use crate::rules::Rules;
-use crate::types::{GroupId, InterfaceId, MonoTime};
+use crate::types::{GroupId, InterfaceId, MonoTime, Vip};
 use crate::wire::pulse::Row;
 use std::ops::{Index, IndexMut};
 
@@ -71,12 +71,13 @@ impl Groups {
     }
 
     /// The group whose address is to be probed next on an interface, where we might take one over
-    /// from a silent `peer`.
+    /// from a silent `peer`. `tells`: whether silence after a question for an address tells something.
     pub fn to_be_probed(
         &self,
         interface: InterfaceId,
         peer: &Peer,
         turn: &ProbeTurn,
+        tells: impl Fn(Vip) -> bool,
         rules: Rules,
     ) -> Option<&Group> {
         let here = |group: &&Group| group.interface == interface && !group.is_open();
@@ -84,7 +85,9 @@ impl Groups {
         // Only an address that the peer may answer for can tell anything: the silence of others
         // means nothing.
         let again = turn.again.and_then(|group| self.get(group)).filter(here);
-        let likely = again.or_else(|| self.from(turn.cursor).filter(here).find(may_serve));
+        let known = |group: &&Group| may_serve(group) && tells(group.addresses.probe);
+        let likely = again.or_else(|| self.from(turn.cursor).filter(here).find(known));
+        let likely = likely.or_else(|| self.from(turn.cursor).filter(here).find(may_serve));
         let likely = likely.filter(|_| rules.probes_served_addresses());
         likely.or_else(|| self.from(turn.cursor).find(here))
     }

@@ -52,7 +52,8 @@ impl Lease {
     /// Takes in what is known of the interface now. Returns what was known before.
     pub fn learn(&mut self, facts: InterfaceFacts, now: MonoTime) -> InterfaceFacts {
         let before = std::mem::replace(&mut self.facts, facts);
-        if !facts.gate && before.gate {
+        // An adopted gate may be gone before it was told with the interface.
+        if !facts.gate {
             self.until = MonoTime::ZERO;
             self.generation = 0;
         }

@@ -12,6 +12,7 @@ use crate::timing::Timing;
 use crate::types::{LinkId, LinkPath, MonoTime};
 use crate::wire::pulse::Header;
 use crate::wire::session::{Sessions, Verdict};
+use std::time::Duration;
 
 /// What is known of machines that use our number.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -23,6 +24,8 @@ pub(in crate::engine) struct Double {
     pub heard: Option<(MonoTime, LinkId)>,
     /// Whether a gate is open there, as it says.
     pub open: bool,
+    /// Time after its newest datagram in which a lease of it may run.
+    pub lease: Duration,
     /// When a datagram of it was last answered on all links.
     pub answered: MonoTime,
     /// Whether people were told last that it is there.
@@ -54,12 +57,12 @@ pub(super) struct Met {
 impl Double {
     /// Nobody is known to use our number. `session` is our own.
     pub fn new(sessions: Sessions) -> Double {
-        Double { sessions, heard: None, open: false, answered: MonoTime::ZERO, told: false }
+        Double { sessions, heard: None, open: false, lease: Duration::ZERO, answered: MonoTime::ZERO, told: false }
     }
 
     /// Until when it counts as being there, unless it is heard again; `None` if it is not there.
     pub fn until(&self, turn: &Turn, timing: &Timing) -> Option<MonoTime> {
-        self.heard.map(|(heard, _)| heard.max(turn.resumed) + timing.listen + timing.pulse)
+        self.heard.map(|(heard, _)| heard.max(turn.resumed) + self.lease.max(timing.listen + timing.pulse))
     }
 
     /// How groups stand at `now`.
@@ -104,7 +107,11 @@ impl Double {
                     (self.heard, self.open) = (None, false);
                 } else {
                     self.heard = Some((now, self.place(link)));
-                    self.open = if newest { header.flags.open } else { self.open };
+                    if newest {
+                        self.open = header.flags.open;
+                        let [lease, pulse] = [header.lease_us, header.pulse_us].map(u64::from);
+                        self.lease = timing.unheard_lease(Duration::from_micros(lease), Duration::from_micros(pulse));
+                    }
                 }
                 let (contested, left) = (before || self.open, known != self.heard.is_some());
                 let met = Met { news: new_session || before != self.open || left, contested, ..nothing };

@@ -350,4 +350,10 @@ impl Peer {
     pub fn lease(&self) -> Duration {
         Duration::from_micros(self.lease_us().into())
     }
+
+    /// Time after its last word in which a lease of it may run.
+    pub fn unheard_lease(&self, timing: &Timing) -> Duration {
+        let pulse = Duration::from_micros(self.config.map_or(0, |config| config.pulse_us).into());
+        timing.unheard_lease(self.lease(), pulse)
+    }
 }

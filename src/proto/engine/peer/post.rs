@@ -346,7 +346,7 @@ impl Post<'_> {
     fn is_udp_silent(&self, peer: PeerAt) -> bool {
         let fresh = |heard: MonoTime| self.now.since(heard) < self.setup.timing.suspicion;
         let udp = |link: &&Link| matches!(link.id.path, LinkPath::Udp(_));
-        !self.peers[peer].links.iter().filter(udp).any(|link| link.heard.is_some_and(fresh))
+        !self.peers[peer].links.iter().filter(udp).any(|link| link.open && link.heard.is_some_and(fresh))
     }
 
     /// Where to send on a segment link: the hardware address the peer named, else everybody. To

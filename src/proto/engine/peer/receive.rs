@@ -111,6 +111,13 @@ impl Engine {
             self.groups.look_again = true;
             let link = self.double.heard.map(|(_, link)| link).filter(|_| there);
             out.notice(Notice::SameNumber { link });
+            if !there {
+                // We were silent beside it, so nobody could prove that it lives: silence counts anew.
+                self.double.heard = None;
+                self.evidence.end_watches();
+                self.turn.resume(now, self.outbox.next());
+                self.turn.next_pulse = now;
+            }
         }
     }
 
@@ -334,9 +341,9 @@ impl Engine {
         now: MonoTime,
         out: &mut Actions,
     ) {
-        let (mac, address) = match sighting {
-            Sighting::Claim { address, mac } => (mac, Some(address)),
-            Sighting::Presence { mac } => (mac, None),
+        let (mac, address, nameless) = match sighting {
+            Sighting::Claim { address, mac, nameless } => (mac, Some(address), nameless),
+            Sighting::Presence { mac } => (mac, None, None),
         };
         if mac == self.leases[interface].facts.mac || mac.is_multicast() {
             return;
@@ -352,6 +359,9 @@ impl Engine {
         let inside = !of_peer && self.setup.rules().life_is_outside() && self.evidence[interface].is_inside(mac);
         if !inside {
             self.note_reached(interface, now);
+            if nameless == Some(self.leases[interface].facts.mac) {
+                self.evidence[interface].nameless = Some(now);
+            }
         }
         if let (Some(group), Some(address)) = (of_group, address) {
             self.groups[group].claimant = Some(Claimant { mac, seen: now });

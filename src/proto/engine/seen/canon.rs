@@ -218,12 +218,8 @@ impl Evidence {
         for interface in engine.leases.ids() {
             self.reach(interface).canon(now, engine.setup.timing.patience.reach, canon);
         }
-        // Whether a round is odd decides only whether anchors are asked: without any anchor it does
-        // not matter.
-        let anyone = |segment: &Segment| !segment.neighbours.is_empty() || segment.gateway.is_some();
-        let anyone = self.segments().iter().any(anyone);
         for peer in engine.peers.all() {
-            canon.option(self.watch(peer), |canon, watch| watch.canon(now, (engine, anyone), horizon, canon));
+            canon.option(self.watch(peer), |canon, watch| watch.canon(now, engine, horizon, canon));
         }
     }
 }
@@ -247,7 +243,21 @@ impl Reach {
 impl Segment {
     /// Adds the neighbours, the gateway, and when somebody was last heard on the segment.
     fn canon(&self, now: MonoTime, horizon: &Horizon, canon: &mut Canon) {
-        let Segment { neighbours, gateway, inside, traffic, next_refresh, isolated, heard_again } = self;
+        let Segment {
+            neighbours,
+            gateway,
+            inside,
+            traffic,
+            next_refresh,
+            isolated,
+            heard_again,
+            own,
+            nameless,
+            allowance,
+            asked,
+            unheard,
+            turn,
+        } = self;
         canon.list(neighbours, |canon, neighbour| {
             let Neighbour { mac, address, seen, since } = *neighbour;
             canon.mac(mac);
@@ -264,6 +274,15 @@ impl Segment {
         canon.ahead(now, *next_refresh);
         canon.flags(&[*isolated]);
         canon.option(heard_again.as_ref(), |canon, when| canon.age(now, *when, horizon.silence));
+        canon.list(own, |canon, own| {
+            canon.address(own.address);
+            canon.plain(own.prefix.into());
+        });
+        canon.option(nameless.as_ref(), |canon, when| canon.age(now, *when, horizon.segment));
+        canon.ahead(now, allowance.even);
+        canon.age(now, *asked, horizon.segment);
+        canon.option(unheard.as_ref(), |canon, when| canon.age(now, *when, horizon.segment));
+        canon.plain(u64::from(*turn));
     }
 }
 
@@ -285,8 +304,9 @@ impl Epochs {
     /// Adds a group's epochs, with its claim and its consent. `adoptable`: a gate of a former life
     /// may still be found. `persisted`: as for the groups.
     fn canon(&self, (adoptable, persisted, consent, claim): (bool, u64, Epoch, Epoch), canon: &mut Canon) {
-        let Epochs { own, seen, reserve, reserving, held, found, floor, damaged } = *self;
-        canon.epochs(&[own, seen, reserve, held, claim, consent]);
+        let Epochs { own, seen, reserve, reserving, held, pledged, found, floor, damaged } = *self;
+        let pledged = if pledged > seen.max(consent) { pledged } else { Epoch::NONE };
+        canon.epochs(&[own, seen, reserve, held, pledged, claim, consent]);
         canon_floor(floor, seen.max(reserve).max(held).max(consent), canon);
         canon.epochs(&if adoptable { found } else { [Epoch::NONE; 2] });
         canon.option(reserving.as_ref(), |canon, coming| canon_reserving(*coming, persisted, canon));

@@ -1,10 +1,12 @@
 //! Tests of machines that cannot be told apart: two with one number, two with one hardware address.
 
-use super::world::{ETH, World, ms, settled};
-use crate::engine::{Event, Notice};
+use super::world::{ETH, Kernel, World, ms, settled};
+use crate::durable::GroupState;
+use crate::engine::{Cause, Command, Event, Notice, Presence};
 use crate::timing::Profile;
-use crate::types::{LinkId, LinkPath, NodeId};
+use crate::types::{Epoch, GroupId, LinkId, LinkPath, NodeId};
 use crate::wire::pulse::{Reason, Role};
+use std::collections::HashMap;
 use std::time::Duration;
 
 const ALL_PATHS: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
@@ -69,6 +71,67 @@ fn two_nodes_of_one_number_that_hear_each_other_open_nothing_until_one_is_gone()
     assert_eq!((told(&world, 0), told(&world, 1)), (1, 1), "one alarm for one cause");
     world.crash(1);
     world.run_until_answered_by(0, Duration::from_secs(40));
+}
+
+// S8: beside a node of our number we say nothing, so the other could not prove that it is back
+#[test]
+fn who_was_silent_beside_a_node_of_its_number_takes_no_silence_for_death_afterwards() {
+    let mut world = World::new(Profile::Lan, 1);
+    world.start(0);
+    world.start(1);
+    world.traffic();
+    world.run(Duration::from_secs(20));
+    assert_eq!(world.answering(), [0]);
+    // Node 0 comes back with the number of node 1, and then with its own.
+    world.kill(0);
+    world.swapped = true;
+    world.start(0);
+    world.run(ms(100));
+    world.kill(0);
+    world.swapped = false;
+    world.cut = vec![(0, LinkPath::Udp(0)), (0, LinkPath::Udp(1)), (1, LinkPath::Segment(ETH))];
+    world.start(0);
+    let gone = |world: &World| {
+        world.nodes[1].notices.iter().any(|(_, notice)| matches!(notice, Notice::SameNumber { link: None }))
+    };
+    while !gone(&world) {
+        world.traffic();
+        world.run(ms(1));
+    }
+    let presence = world.nodes[1].engine.as_ref().unwrap().report(world.now).peers[0].presence;
+    assert_ne!(presence, Presence::Silent, "it had no occasion to be heard");
+    world.run(Duration::from_secs(2));
+    assert_eq!((world.answering().len(), world.double_answers), (1, 0));
+}
+
+// S8: a hook before closing is no reason to stay open beside an open gate of our number
+#[test]
+fn who_lets_go_of_a_group_closes_at_once_when_one_of_its_number_has_it() {
+    let mut world = World::new(Profile::Lan, 1);
+    let second = Duration::from_secs(1);
+    world.service.before_close = Some(second * 5);
+    world.service.ends = [Some((second * 4, true)); 2];
+    world.start(0);
+    world.start(1);
+    world.run(second * 20);
+    world.command(0, 1, Command::Switch(GroupId(0)));
+    world.run(ms(5));
+    assert_eq!(world.role(0), Role::Handover);
+    // Node 1 comes back with the number of node 0, and finds what it once opened under that number.
+    world.kill(1);
+    world.one_number = true;
+    let epoch = Epoch::new(9, NodeId(1));
+    let held =
+        GroupState { seen: epoch, reserve: epoch, held: epoch, ..world.nodes[1].disk.clone().unwrap().groups[0] };
+    world.nodes[1].disk.as_mut().unwrap().groups[0] = held;
+    let until = world.now + world.timing.lease;
+    world.nodes[1].kernel =
+        Kernel { until, generation: 1, open: HashMap::from([(GroupId(0), epoch)]), ..Kernel::default() };
+    world.start(1);
+    assert_eq!((world.role(0), world.role(1)), (Role::Handover, Role::Active));
+    world.run(world.timing.pulse * 2);
+    assert_eq!((world.role(0), world.role(1)), (Role::Standby, Role::Active));
+    assert_eq!(world.changes(0).last(), Some(&(Role::Standby, Cause::SameNumber)));
 }
 
 // S8: exactly one goes on within two pulses, whatever is heard first

@@ -14,7 +14,7 @@ const HOST: usize = 7;
 /// Lets `span` pass, while the host answers for the address of group 0 every 2 ms at node 1.
 fn run_beside_a_host(world: &mut World, span: Duration) {
     for _ in 0..span.as_millis() / 2 {
-        let sighting = Sighting::Claim { address: vip(0), mac: mac(HOST) };
+        let sighting = Sighting::Claim { address: vip(0), mac: mac(HOST), nameless: None };
         world.handle(1, Event::Seen { interface: ETH, sighting });
         world.traffic();
         world.run(ms(2));

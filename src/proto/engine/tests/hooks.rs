@@ -4,7 +4,7 @@
 use super::world::{ETH, World, mac, ms, vip};
 use crate::engine::{Command, Event, Hook, HookEnd, Notice, Outcome, Waiting};
 use crate::timing::Profile;
-use crate::types::{Epoch, GroupId};
+use crate::types::{Epoch, GroupId, LinkId, LinkPath, NodeId};
 use crate::wire::frame::Sighting;
 use crate::wire::pulse::{Reason, Role};
 use std::time::Duration;
@@ -199,7 +199,8 @@ fn after_its_hook_a_node_asks_once_more_whether_the_address_is_answered() {
     world.handle(1, Event::Hook { group, hook, epoch, ok: true });
     world.run(ms(190));
     assert_eq!((world.answering(), world.double_answers), (vec![0], 0));
-    world.run_until_answered_by(1, ms(10) + world.timing.probe * 6);
+    // Questions that are answered become rarer.
+    world.run_until_answered_by(1, ms(10) + world.timing.patience.slowest + world.timing.probe * 6);
     assert_eq!((world.double_answers, world.nodes[1].hooks.len()), (0, 1));
 }
 
@@ -322,7 +323,7 @@ fn answers_of_a_stranger_hold_an_opening_back_after_its_hook_no_longer_than_befo
     world.service.ends = [Some((HOOK_SPAN, true)); 2];
     world.start(1);
     world.traffic();
-    let sighting = Sighting::Claim { address: vip(0), mac: mac(8) };
+    let sighting = Sighting::Claim { address: vip(0), mac: mac(8), nameless: None };
     let start = world.now;
     let bound = world.timing.patience.first_veto + HOOK_SPAN + SECOND;
     while world.answering().is_empty() && world.now.since(start) < bound {
@@ -331,4 +332,25 @@ fn answers_of_a_stranger_hold_an_opening_back_after_its_hook_no_longer_than_befo
     }
     assert_eq!(world.answering(), [1]);
     assert!(world.now.since(start) > world.timing.patience.first_veto, "they do hold it back");
+}
+
+// S8 L1: the hook has ended, and what permits the opening has to be asked anew where links are closed
+#[test]
+fn an_opening_after_a_hook_asks_on_the_segment_where_no_link_is_open_and_never_in_a_loop() {
+    for segment in [true, false] {
+        let mut world = hooked(true, false, false);
+        world.command(0, 1, Command::Switch(GROUP));
+        world.run(HOOK_SPAN - ms(10));
+        assert_eq!(waiting(&world, 1), Waiting::Hook(Hook::BeforeOpen));
+        let paths = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
+        for path in paths.into_iter().take(if segment { 2 } else { 3 }) {
+            let link = LinkId { peer: NodeId(1), path };
+            world.handle(1, Event::Link { link, open: false });
+        }
+        let before = world.ticks;
+        world.run(ms(40));
+        let ticks = world.ticks - before;
+        assert!(ticks < 200, "{ticks} wake-ups in 40 ms");
+        assert_eq!(world.answering(), if segment { vec![1] } else { vec![] }, "segment: {segment}");
+    }
 }

@@ -16,7 +16,10 @@ const MACHINE: usize = 50;
 /// Lets a node hear a machine that names its own address.
 fn chatter(world: &mut World, at: usize, machine: usize) {
     let address = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 50));
-    world.handle(at, Event::Seen { interface: ETH, sighting: Sighting::Claim { address, mac: mac(machine) } });
+    world.handle(
+        at,
+        Event::Seen { interface: ETH, sighting: Sighting::Claim { address, mac: mac(machine), nameless: None } },
+    );
 }
 
 /// Tells a node who is inside.
@@ -203,7 +206,7 @@ fn an_active_that_hears_machines_inside_itself_alone_reaches_nobody() {
 // S1: whoever claims the address has it for clients
 #[test]
 fn a_machine_inside_that_claims_the_address_is_answered_and_believed() {
-    let claim = Sighting::Claim { address: vip(0), mac: mac(MACHINE) };
+    let claim = Sighting::Claim { address: vip(0), mac: mac(MACHINE), nameless: None };
     let mut world = settled(Profile::Lan);
     tell(&mut world, 0, &[mac(MACHINE)]);
     world.run(ms(500));
@@ -237,7 +240,7 @@ fn a_peers_answer_counts_also_from_inside() {
     let mut world = settled(Profile::Lan);
     tell(&mut world, 1, &[mac(0)]);
     world.off_segment[1] = true;
-    let claim = Sighting::Claim { address: vip(0), mac: mac(0) };
+    let claim = Sighting::Claim { address: vip(0), mac: mac(0), nameless: None };
     for _ in 0..60 {
         world.handle(1, Event::Seen { interface: ETH, sighting: claim });
         world.run(ms(100));

@@ -1,6 +1,6 @@
 //! Tests of interfaces that change under a running engine.
 
-use super::world::{ETH, World, mac, ms, settled};
+use super::world::{ETH, Kernel, World, mac, ms, settled};
 use crate::engine::{Event, InterfaceFacts};
 use crate::timing::Profile;
 use crate::types::GroupId;
@@ -66,4 +66,38 @@ fn an_adopted_group_on_a_port_of_a_bridge_closes_at_once() {
     assert_eq!(world.role(0), Role::Active, "adopted");
     tell(&mut world, 0, InterfaceFacts { enslaved: true, ..whole(0) });
     assert_eq!(world.role(0), Role::Fault);
+}
+
+// S7: a gate that is gone before the interface was told is a gate that is gone
+#[test]
+fn a_lease_begins_anew_when_an_adopted_gate_is_lost_before_its_interface_was_told() {
+    let mut world = settled(Profile::Fast);
+    world.run(ms(20));
+    world.kill(0);
+    world.start_blind(0);
+    let kernel = &world.nodes[0].kernel;
+    let (until, generation, refused) = (kernel.until, kernel.generation, kernel.refused == kernel.generation);
+    let open: Vec<_> = kernel.open.iter().map(|(group, epoch)| (*group, *epoch)).collect();
+    world.handle(0, Event::Adopted { interface: ETH, until, generation, refused, open: &open });
+    assert_eq!(world.role(0), Role::Active, "adopted");
+    world.nodes[0].kernel = Kernel::default();
+    tell(&mut world, 0, InterfaceFacts::default());
+    world.run(world.timing.lease * 3);
+    assert_eq!(world.nodes[0].kernel.generation, 0, "no lease begins without a gate");
+    tell(&mut world, 0, whole(0));
+    assert_ne!(world.nodes[0].kernel.generation, 0, "the new gate has a lease");
+}
+
+// HP-8: silence on a segment counts from when the interface is of use, whatever is told first
+#[test]
+fn an_interface_whose_gate_is_adopted_before_it_is_told_with_it_is_of_use_from_then_on() {
+    let mut world = settled(Profile::Fast);
+    world.kill(1);
+    world.start_blind(1);
+    tell(&mut world, 1, InterfaceFacts { gate: false, ..whole(1) });
+    let Kernel { until, generation, .. } = world.nodes[1].kernel;
+    world.handle(1, Event::Adopted { interface: ETH, until, generation, refused: false, open: &[] });
+    let told = world.now;
+    tell(&mut world, 1, whole(1));
+    assert_eq!(world.nodes[1].engine.as_ref().unwrap().leases[ETH].serviceable, told);
 }

@@ -20,7 +20,7 @@ fn first_start_beside_a_card(known: bool) -> (World, Duration) {
     }
     let begin = world.now;
     while world.answering().is_empty() && world.now.since(begin) < Duration::from_secs(5) {
-        let sighting = Sighting::Claim { address: vip(0), mac: mac(CARD) };
+        let sighting = Sighting::Claim { address: vip(0), mac: mac(CARD), nameless: None };
         world.handle(0, Event::Seen { interface: ETH, sighting });
         world.run(ms(1));
     }

@@ -4,7 +4,7 @@
 use super::world::{ETH, World, group_setup, ms, settled};
 use crate::engine::{Command, Event, InterfaceFacts};
 use crate::timing::{Profile, Timing};
-use crate::types::LinkPath;
+use crate::types::{GroupId, LinkPath};
 use crate::wire::pulse::{Reason, Role};
 use std::time::Duration;
 
@@ -230,4 +230,20 @@ fn a_node_that_stood_still_is_not_isolated_once_its_peer_is_heard() {
     world.resume(1);
     world.run(ms(100));
     assert_eq!((reason(&world), world.answering()), (Reason::None, vec![0]));
+}
+
+// L4: another may have been active meanwhile
+#[test]
+fn who_stood_still_announces_nothing_before_it_could_hear_of_another_active() {
+    let mut world = settled(Profile::Lan);
+    world.command(0, 1, Command::Switch(GroupId(0)));
+    world.run_until_answered_by(1, ms(500));
+    world.run(ms(100));
+    let before = world.nodes[1].announced;
+    world.suspend(1);
+    world.run(ms(120));
+    world.resume(1);
+    assert_eq!(world.nodes[1].announced, before, "the second announcement was due");
+    world.run(world.timing.pulse + ms(1));
+    assert_eq!((world.nodes[1].announced, world.answering()), (before + 1, vec![1]));
 }

@@ -101,12 +101,20 @@ pub struct World {
     pub off_segment: [bool; 2],
     /// A bystander on the segment who answers for 10.0.0.254.
     pub bystander: bool,
+    /// Whether the nodes have addresses of their own to ask with.
+    pub own: bool,
+    /// Whether the switch drops questions whose asker names no address.
+    pub drops_nameless: bool,
+    /// Questions that each node has sent on the segment.
+    pub asked: [usize; 2],
     /// What was lost on cut links: by receiver.
     pub lost: Vec<(usize, LinkId, Vec<u8>)>,
     /// Both nodes' files make them number 1, and the other one number 2.
     pub one_number: bool,
     /// Both nodes have the hardware address of node 0.
     pub one_mac: bool,
+    /// Whether node 0 has the number of node 1 in its file, and the other way round.
+    pub swapped: bool,
     /// Both nodes have other hardware addresses than at first.
     pub other_macs: bool,
     /// Length of the longest datagram that arrives.
@@ -159,9 +167,13 @@ impl World {
             cut: Vec::new(),
             off_segment: [false; 2],
             bystander: true,
+            own: true,
+            drops_nameless: false,
+            asked: [0; 2],
             lost: Vec::new(),
             one_number: false,
             one_mac: false,
+            swapped: false,
             other_macs: false,
             widest: usize::MAX,
             only_first: None,
@@ -234,7 +246,10 @@ impl World {
                 }
             }
             Action::Gate(gate) => self.change_gate(at, *gate),
-            Action::Probe { address, .. } => self.probe(at, *address),
+            Action::Probe { address, sender, .. } => {
+                self.asked[at] += 1;
+                self.probe(at, *address, sender.is_some());
+            }
             Action::Announce { .. } => self.nodes[at].announced += 1,
             Action::Persist { version, state } => {
                 self.schedule(Due::Stored { to: at, version: *version, state: state.clone() }, ms(3));
@@ -252,7 +267,13 @@ impl World {
         for at in 0..2 {
             if !self.off_segment[at] {
                 let address = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 254));
-                self.handle(at, Event::Seen { interface: ETH, sighting: Sighting::Claim { address, mac: mac(9) } });
+                self.handle(
+                    at,
+                    Event::Seen {
+                        interface: ETH,
+                        sighting: Sighting::Claim { address, mac: mac(9), nameless: None },
+                    },
+                );
             }
         }
     }

@@ -78,6 +78,7 @@ impl Group {
                 // A peer active with a lower epoch than was seen gets no vote: it is about to
                 // close.
                 if epoch >= self.epochs.seen && !self.ballot.is_live(epoch) {
+                    self.epochs.pledged = self.epochs.pledged.max(self.consent);
                     self.consent = epoch;
                     self.promise(peer, epoch, around);
                     self.reserve(around.setup, requests);

@@ -115,8 +115,14 @@ impl Group {
         let isolation = around.rules.isolation(around.timing().patience.isolation);
         let segment = &around.evidence[self.interface];
         let Some(watch) = around.evidence.watch(peer) else { return false };
-        let heard = watch.hears(segment, start, around.now) || !around.rules.needs_living_segment();
+        // Once a claim is out neighbours are asked more rarely.
+        let window = watch.window().max(around.timing().patience.slowest * 3);
+        let heard = watch.hears(segment, start, window, around.now) || !around.rules.needs_living_segment();
         let alive = heard || around.now.since(start) >= isolation;
+        if !alive && !segment.is_unheard(watch.interval * 2, window, around.now) {
+            requests.wishes.ask_segment = true;
+            return false;
+        }
         if !alive && !requests.wishes.isolated.unwrap_or(segment.isolated) {
             requests.notice(Notice::Isolated { interface: self.interface });
         }

@@ -25,12 +25,17 @@ const LINK_OPTION_SIZE: usize = 8;
 const HOP_LIMIT: u8 = 255;
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
-/// Asks who answers for `address` without claiming anything: [`arp_probe`] or [`ns_probe`]. `to` is
-/// the last known hardware address, `None` asks everybody.
-pub fn probe(source: MacAddr, address: Vip, to: Option<MacAddr>, out: &mut Vec<u8>) {
-    match address {
-        Vip::V4(target) => arp_probe(source, target, to.unwrap_or(MacAddr::BROADCAST), out),
-        Vip::V6(target) => ns_probe(source, target, to, out),
+/// Asks who answers for `address` without claiming it. `sender` is an address of our own, as any
+/// host that wants to send names it ([`arp_request`], [`ns_request`]); without one of the family of
+/// `address` nothing is named ([`arp_probe`], [`ns_probe`]). `to` is the last known hardware
+/// address, `None` asks everybody.
+pub fn question(source: MacAddr, sender: Option<Vip>, address: Vip, to: Option<MacAddr>, out: &mut Vec<u8>) {
+    let all = MacAddr::BROADCAST;
+    match (address, sender) {
+        (Vip::V4(target), Some(Vip::V4(sender))) => arp_request(source, sender, target, to.unwrap_or(all), out),
+        (Vip::V4(target), Some(Vip::V6(_)) | None) => arp_probe(source, target, to.unwrap_or(all), out),
+        (Vip::V6(target), Some(Vip::V6(sender))) => ns_request(source, sender, target, to, out),
+        (Vip::V6(target), Some(Vip::V4(_)) | None) => ns_probe(source, target, to, out),
     }
 }
 

@@ -55,7 +55,9 @@ fn sight_arp(payload: &[u8]) -> Option<Sighting> {
     if sender.is_unspecified() {
         return Some(Sighting::Presence { mac });
     }
-    Some(Sighting::Claim { address: Vip::V4(sender), mac })
+    let answers = arp.get_operation() == ArpOperations::Reply && arp.get_target_proto_addr().is_unspecified();
+    let nameless = answers.then(|| from_pnet(arp.get_target_hw_addr()));
+    Some(Sighting::Claim { address: Vip::V4(sender), mac, nameless })
 }
 
 /// The meaning of a neighbour discovery packet (RFC 4861 sections 7.1.1 and 7.1.2). Extension
@@ -98,10 +100,11 @@ fn sight_neighbour(source: MacAddr, payload: &[u8]) -> Option<Sighting> {
     None
 }
 
-/// A claim of `address`; `None` if no host can have that address.
+/// A claim of `address`; `None` if no host can have that address. The answer to a solicitation
+/// without a source goes to all nodes (RFC 4861 section 7.2.4): it looks like any announcement.
 fn claim(address: Ipv6Addr, mac: MacAddr) -> Option<Sighting> {
     let is_host = !address.is_multicast() && !address.is_unspecified();
-    is_host.then_some(Sighting::Claim { address: Vip::V6(address), mac })
+    is_host.then_some(Sighting::Claim { address: Vip::V6(address), mac, nameless: None })
 }
 
 /// An option of length zero, or one that is cut: the whole packet is to be discarded.

@@ -43,7 +43,7 @@ fn icmpv6_sum(frame: &[u8]) -> u32 {
 
 /// Every kind of frame that we send, with the sighting that a receiver gets from it.
 fn all_frames() -> Vec<(Vec<u8>, Option<Sighting>)> {
-    let claim = |address| Some(Sighting::Claim { address, mac: OWN });
+    let claim = |address| Some(Sighting::Claim { address, mac: OWN, nameless: None });
     let presence = Some(Sighting::Presence { mac: OWN });
     let (vip4, vip6) = (Vip::V4(VIP4), Vip::V6(VIP6));
     vec![
@@ -78,8 +78,8 @@ fn arp_probe_claims_nothing() {
     let expected = hex("ffffffffffff 02000000000a 0806  0001 0800 06 04 0001
         02000000000a 00000000  000000000000 0a000064");
     assert_eq!(built(|out| arp_probe(OWN, VIP4, MacAddr::BROADCAST, out)), expected);
-    assert_eq!(built(|out| probe(OWN, Vip::V4(VIP4), None, out)), expected);
-    let to_peer = built(|out| probe(OWN, Vip::V4(VIP4), Some(PEER), out));
+    assert_eq!(built(|out| question(OWN, None, Vip::V4(VIP4), None, out)), expected);
+    let to_peer = built(|out| question(OWN, None, Vip::V4(VIP4), Some(PEER), out));
     assert_eq!(to_peer[..6], PEER.0);
     assert_eq!(to_peer[6..], expected[6..]);
 }
@@ -89,6 +89,29 @@ fn arp_request_is_an_ordinary_one() {
     let expected = hex("02000000000b 02000000000a 0806  0001 0800 06 04 0001
         02000000000a 0a000064  000000000000 0a000001");
     assert_eq!(built(|out| arp_request(OWN, VIP4, Ipv4Addr::new(10, 0, 0, 1), PEER, out)), expected);
+}
+
+#[test]
+fn a_question_names_its_asker_where_there_is_an_address_of_the_family() {
+    let own = Ipv4Addr::new(10, 0, 0, 1);
+    let named = built(|out| question(OWN, Some(Vip::V4(own)), Vip::V4(VIP4), None, out));
+    assert_eq!(named, built(|out| arp_request(OWN, own, VIP4, MacAddr::BROADCAST, out)));
+    let named = built(|out| question(OWN, Some(Vip::V6(OWN6)), Vip::V6(VIP6), Some(PEER), out));
+    assert_eq!(named, built(|out| ns_request(OWN, OWN6, VIP6, Some(PEER), out)));
+}
+
+#[test]
+fn a_reply_tells_whether_its_asker_named_an_address() {
+    let reply_to = |target: Ipv4Addr| {
+        let mut frame = built(|out| arp_request(PEER, VIP4, target, OWN, out));
+        frame[21] = 2;
+        frame[32..38].copy_from_slice(&OWN.0);
+        sight(&frame)
+    };
+    let claim = |nameless| Some(Sighting::Claim { address: Vip::V4(VIP4), mac: PEER, nameless });
+    assert_eq!(reply_to(Ipv4Addr::UNSPECIFIED), claim(Some(OWN)));
+    assert_eq!(reply_to(Ipv4Addr::new(10, 0, 0, 1)), claim(None));
+    assert_eq!(reply_to(VIP4), claim(None), "an announcement answers nobody");
 }
 
 #[test]
@@ -108,7 +131,7 @@ fn ns_probe_is_like_duplicate_address_detection() {
         00000000000000000000000000000000 ff0200000000000000000001ff123456
         87 00 e41e 00000000 20010db8000000000000000000123456");
     assert_eq!(built(|out| ns_probe(OWN, VIP6, None, out)), expected);
-    let to_peer = built(|out| probe(OWN, Vip::V6(VIP6), Some(PEER), out));
+    let to_peer = built(|out| question(OWN, Some(Vip::V4(VIP4)), Vip::V6(VIP6), Some(PEER), out));
     assert_eq!(to_peer[..6], PEER.0);
     assert_eq!(to_peer[6..], expected[6..], "the packet still goes to the solicited-node address");
 }

@@ -55,6 +55,8 @@ impl Horizon {
             isolation,
             asking,
             anchors: _,
+            slowest: _,
+            frame: _,
             deaf: _,
             segment: _,
             reach: _,

@@ -1,7 +1,7 @@
 //! The reduction of an engine (`canon`): a peer, its links, and the watch on it.
 
 use super::Horizon;
-use crate::canon::Canon;
+use crate::canon::{Canon, NEVER};
 use crate::engine::Engine;
 use crate::engine::evidence::{Probes, Watch};
 use crate::engine::peer::{Double, Link, Peer};
@@ -86,9 +86,12 @@ impl Link {
 impl Double {
     /// Adds what is known of somebody who uses our number.
     pub(super) fn canon(&self, now: MonoTime, timing: &Timing, canon: &mut Canon) {
-        let Double { sessions, heard, open, answered, told } = self;
+        let Double { sessions, heard, open, lease, answered, told } = self;
+        canon.span(*lease);
         sessions.canon(canon);
-        canon.option(heard.as_ref(), |canon, (when, _)| canon.age(now, *when, timing.listen + timing.pulse));
+        canon.option(heard.as_ref(), |canon, (when, _)| {
+            canon.age(now, *when, (timing.listen + timing.pulse).max(*lease))
+        });
         canon.flags(&[*open, *told]);
         canon.age(now, *answered, timing.pulse);
     }
@@ -104,20 +107,16 @@ impl PeerConfig {
 }
 
 impl Watch {
-    /// Adds the watch on a silent peer. `anyone`: some segment has an anchor that could be asked.
-    pub(super) fn canon(
-        &self,
-        now: MonoTime,
-        (engine, anyone): (&Engine, bool),
-        horizon: &Horizon,
-        canon: &mut Canon,
-    ) {
-        let Watch { since, next, interval, probes, round } = self;
+    /// Adds the watch on a silent peer.
+    pub(super) fn canon(&self, now: MonoTime, engine: &Engine, horizon: &Horizon, canon: &mut Canon) {
+        let Watch { since, wanted, next, interval, probes } = self;
         canon.age(now, *since, horizon.watch);
+        // Who asks swiftly for ever does so whether a series is wanted or not.
+        let wanted = if engine.setup.timing.patience.asking >= NEVER { now } else { *wanted };
+        canon.ahead(now, wanted);
         canon.ahead(now, *next);
         canon.span(*interval);
-        canon.plain(u64::from(anyone && round % 2 == 1));
-        let enough = u32::try_from(engine.groups.len()).unwrap_or(u32::MAX).saturating_add(4);
+        let enough = u32::try_from(engine.groups.len()).unwrap_or(u32::MAX).saturating_add(7);
         let probe = engine.setup.timing.probe;
         canon.list(probes, |canon, probes| probes.canon(now, (enough, probe), horizon, canon));
     }
@@ -135,12 +134,20 @@ impl Probes {
             veto_told: _, // for notices
             cursor,
             answered,
+            confirmed,
+            series,
+            next,
+            pace,
         } = self;
         // Above `enough` only the parity matters: every second probe is a broadcast.
         let more = unanswered.saturating_sub(enough);
         canon.plain(u64::from((*unanswered).min(enough)));
         canon.plain(u64::from(more % 2));
-        canon.age(now, *last_sent, probe);
+        canon.age(now, *last_sent, probe * 13);
+        canon.flags(&[*confirmed]);
+        canon.plain(u64::from(*series));
+        canon.ahead(now, *next);
+        canon.span(*pace);
         canon.age(now, *first_sent, horizon.segment);
         canon.flags(&[last_answer.is_some()]);
         canon.size(usize::from(*cursor));

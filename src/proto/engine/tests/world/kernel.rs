@@ -65,11 +65,13 @@ impl World {
     }
 
     /// Sends a probe of a node onto the segment. The other's kernel answers if its gate lets it; if
-    /// a group is open there under a lease that is over, its gate latches.
-    pub(super) fn probe(&mut self, at: usize, address: Vip) {
-        if self.off_segment[at] || !self.nodes[at].facts.carrier {
+    /// a group is open there under a lease that is over, its gate latches. `named`: the node names an
+    /// address of its own.
+    pub(super) fn probe(&mut self, at: usize, address: Vip, named: bool) {
+        if self.off_segment[at] || !self.nodes[at].facts.carrier || (self.drops_nameless && !named) {
             return;
         }
+        let nameless = (!named).then(|| self.mac(at));
         let other = 1 - at;
         let group = (0..self.known).find(|&group| vip(group) == address);
         if let Some(group) = group
@@ -80,14 +82,14 @@ impl World {
             let now = self.now;
             let kernel = &mut self.nodes[other].kernel;
             if kernel.answers(group, now) {
-                let sighting = Sighting::Claim { address, mac: self.mac(other) };
+                let sighting = Sighting::Claim { address, mac: self.mac(other), nameless };
                 self.schedule(Due::Sighting { to: at, sighting }, LATENCY * 2);
             } else if kernel.open.contains_key(&group) {
                 kernel.refused = kernel.generation;
             }
         }
         if group.is_none() && self.bystander {
-            let sighting = Sighting::Claim { address, mac: mac(9) };
+            let sighting = Sighting::Claim { address, mac: mac(9), nameless };
             self.schedule(Due::Sighting { to: at, sighting }, LATENCY * 2);
         }
     }

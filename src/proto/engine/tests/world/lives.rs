@@ -2,8 +2,9 @@
 //! host.
 
 use super::{ETH, Kernel, World};
-use crate::engine::{Engine, Event};
+use crate::engine::{Engine, Event, OwnAddress};
 use crate::types::{Epoch, GroupId, LinkId, LinkPath};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 impl World {
@@ -49,6 +50,10 @@ impl World {
             self.handle(at, Event::Adopted { interface: ETH, until, generation, refused, open: &open });
         }
         self.set_carrier(at, carrier);
+        if self.own {
+            let address = Ipv4Addr::new(10, 0, 0, u8::try_from(at).unwrap() + 201).into();
+            self.handle(at, Event::OwnAddresses { interface: ETH, own: &[OwnAddress { address, prefix: 8 }] });
+        }
     }
 
     /// Tells an engine that all its links are open, those to witnesses included.

@@ -12,12 +12,20 @@ use std::sync::Arc;
 impl World {
     /// The number of a node in its own file.
     pub(super) fn number(&self, at: usize) -> NodeId {
-        if self.one_number { id(0) } else { id(at) }
+        match at {
+            0 if self.swapped => id(1),
+            _ if self.one_number => id(0),
+            _ => id(at),
+        }
     }
 
     /// The number of the other node in a node's file.
     pub(super) fn other(&self, at: usize) -> NodeId {
-        if self.one_number { id(1) } else { id(1 - at) }
+        match at {
+            0 if self.swapped => id(0),
+            _ if self.one_number => id(1),
+            _ => id(1 - at),
+        }
     }
 
     /// The hardware address of a node.

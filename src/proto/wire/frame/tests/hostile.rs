@@ -30,7 +30,7 @@ fn solicit_with(offset: usize, bytes: &[u8]) -> Option<Sighting> {
 
 /// The sighting of a claim of `address` by `mac`.
 fn claimed(address: Ipv6Addr, mac: MacAddr) -> Option<Sighting> {
-    Some(Sighting::Claim { address: Vip::V6(address), mac })
+    Some(Sighting::Claim { address: Vip::V6(address), mac, nameless: None })
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn arp_that_is_not_ethernet_and_ipv4_tells_nothing() {
 fn arp_claim_names_the_sender_inside_not_the_frames_source() {
     let mut frame = built(|out| arp_announce_reply(PEER, VIP4, out));
     frame[6..12].copy_from_slice(&OWN.0);
-    assert_eq!(sight(&frame), Some(Sighting::Claim { address: Vip::V4(VIP4), mac: PEER }));
+    assert_eq!(sight(&frame), Some(Sighting::Claim { address: Vip::V4(VIP4), mac: PEER, nameless: None }));
 }
 
 #[test]
