@@ -20,6 +20,7 @@ mod links;
 mod logs;
 mod majority;
 mod many;
+mod names;
 mod operator;
 mod own_address;
 mod partition;

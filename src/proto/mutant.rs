@@ -170,6 +170,8 @@ mutants! {
     SharedMacAsked,
     /// Another hardware address is not announced: clients send to the one before (L4).
     NewMacNotAnnounced,
+    /// A name is taken for the thing: whoever has an address under another name is not asked (S8).
+    NameForThing,
     /// Many rows go in long datagrams however narrow a path is, and nothing goes before them (L5).
     NarrowPathIgnored,
 

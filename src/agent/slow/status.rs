@@ -70,8 +70,8 @@ fn group_status(config: &Config, names: &Names, report: &Report, at: usize, grou
         epoch: group.epoch.0,
         peer: peer.map(|peer| peer.name.clone()).unwrap_or_default(),
         peer_role: group.peer.map(|(role, _)| group_role(role)),
-        // Whoever waits for votes would not serve.
-        ready: group.reason == Reason::None && group.waiting != Waiting::Majority,
+        // Whoever waits for votes, or for a peer that may have the addresses, would not serve.
+        ready: group.reason == Reason::None && !matches!(group.waiting, Waiting::Majority | Waiting::Name),
         reason: why(names, report, group, peer.map(|peer| peer.id)),
         timer: group.timer.map(|(timer, when)| TimerStatus {
             name: timer.name().to_owned(),
@@ -133,6 +133,7 @@ fn why(names: &Names, report: &Report, group: &GroupReport, peer: Option<NodeId>
                 Waiting::Nothing | Waiting::PeerIsActive => String::new(),
                 Waiting::Listening => "listening after the start".to_owned(),
                 Waiting::Consent => format!("waiting for {name} to agree or to become active"),
+                Waiting::Name => format!("{name} may have these addresses under another name: make both files agree"),
                 Waiting::Silence => format!("{name} is silent; gathering evidence that it is gone"),
                 Waiting::Veto => match group.answered_by {
                     Some(mac) => format!("{name} is silent, and {mac} still answers for the address"),

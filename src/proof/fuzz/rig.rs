@@ -203,7 +203,7 @@ fn setup(me: u8, prefer: NodeId, mutants: Mutants) -> Setup {
             health: 0,
             before_open: (number == 1).then_some(Duration::from_millis(100)),
             before_close: (number == 1).then_some(Duration::from_millis(100)),
-            addresses_digest: 1,
+            addresses_digest: 1 + u32::from(number),
             policy_digest: 1,
         }
     };

@@ -82,11 +82,9 @@ fn apply(sim: &mut Sim, fault: Fault, node: usize, interface: usize) -> bool {
         Fault::Replay => replay_recordings(sim),
         Fault::Forge => send_forgery(sim, node),
         Fault::Stranger => claim_as_stranger(sim, node),
-        Fault::Traffic => {
-            sim.traffic();
-            !sim.hosts.is_empty()
-        }
+        Fault::Traffic => pass_traffic(sim),
         Fault::SameNumber
+        | Fault::Renamed
         | Fault::Cloned
         | Fault::OtherMac
         | Fault::Recreated
@@ -110,6 +108,12 @@ fn apply(sim: &mut Sim, fault: Fault, node: usize, interface: usize) -> bool {
         | Fault::WitnessCheck
         | Fault::WitnessReplay => voters::strike(sim, fault, node),
     }
+}
+
+/// Lets hosts ask; false if there are none.
+fn pass_traffic(sim: &mut Sim) -> bool {
+    sim.traffic();
+    !sim.hosts.is_empty()
 }
 
 /// Gives a node another file; false if no process reads it.

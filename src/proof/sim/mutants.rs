@@ -120,6 +120,7 @@ const CASES: &[Case] = &[
     (Mutant::AnyEpochAdopted, Mode::Renumber, &["S8", "S2"]),
     (Mutant::SharedMacAsked, Mode::ShareMac, &["S8"]),
     (Mutant::NewMacNotAnnounced, Mode::Play, &["L4"]),
+    (Mutant::NameForThing, Mode::Play, &["S8"]),
     (Mutant::NarrowPathIgnored, Mode::Play, &["L5", "S8"]),
     (Mutant::TagNotChecked, Mode::Play, &["S6"]),
     (Mutant::ReplayWindowOff, Mode::Play, &["S6"]),
@@ -153,8 +154,8 @@ const CASES: &[Case] = &[
     (Mutant::StrictIgnored, Mode::Vote, VOTED),
 ];
 
-/// Promises that break when a vote is given twice.
-const VOTED: &[&str] = &["S5", "S1", "S4"];
+/// Promises that break when a vote is given twice. Of a group that had two names S8 alone is asked.
+const VOTED: &[&str] = &["S5", "S1", "S4", "S8"];
 
 /// Number of seeds after which a mutant counts as surviving.
 const LIMIT: u64 = 2_000;

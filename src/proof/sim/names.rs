@@ -96,14 +96,22 @@ pub fn group_id(group: usize) -> GroupId {
     GroupId(u16::from(byte(group)))
 }
 
-/// The key of a group of the simulation.
+/// What the second name of a group adds to its key.
+const RENAMED: u64 = 64;
+
+/// The key of a group of the simulation by its first name.
 pub fn key(group: usize) -> GroupKey {
     GroupKey(u64::from(byte(group)) + 1)
 }
 
-/// The group of the simulation that has a key.
+/// The key of a group by its first name, or by its second if it is `renamed`.
+pub fn key_of(group: usize, renamed: bool) -> GroupKey {
+    GroupKey(key(group).0 + RENAMED * u64::from(renamed))
+}
+
+/// The group of the simulation that has a key, by either name.
 pub fn group_of_key(key: GroupKey) -> usize {
-    usize::try_from(key.0).map_or(0, |number| number - 1)
+    usize::try_from((key.0 - 1) % RENAMED).unwrap_or(0)
 }
 
 /// An interface as engines number it.

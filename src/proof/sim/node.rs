@@ -119,6 +119,8 @@ pub struct GroupConfig {
     pub promote: Promote,
     /// Whether the group has its second address here.
     pub second: bool,
+    /// Whether the group has its second name here.
+    pub renamed: bool,
 }
 
 /// The file of a node.
@@ -139,6 +141,7 @@ impl Config {
             preempt: plan.preempt,
             promote: plan.promote,
             second: false,
+            renamed: false,
         };
         Config { timing: plan.timing(), groups: plan.groups.iter().enumerate().map(group).collect() }
     }

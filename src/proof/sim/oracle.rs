@@ -74,6 +74,8 @@ pub struct Seen {
     refusal_told: Vec<u64>,
     /// Instant at which the process or an interface was last disturbed.
     disturbed: Real,
+    /// When an interface last got another hardware address.
+    other_mac: Real,
     /// The engine's stamp at the last full look; equal stamps mean an unchanged engine.
     stamp: u64,
     /// Whether `stamp` still counts.
@@ -119,6 +121,8 @@ pub struct Oracle {
     doubled: Vec<Option<Real>>,
     /// By group: instant at which two nodes last answered.
     last_doubled: Vec<Real>,
+    /// By group: whether it had two names.
+    two_names: Vec<bool>,
     /// By group: when two last answered of which one could not know the other's answers.
     unasked: Vec<Real>,
     /// When a kernel last answered whose gate was passed by.
@@ -156,6 +160,7 @@ impl Oracle {
             reloaded: Duration::ZERO,
             refusal_told: vec![0; interfaces],
             disturbed: Real(0),
+            other_mac: Real(0),
             stamp: 0,
             stamped: false,
         };
@@ -169,6 +174,7 @@ impl Oracle {
             counter: 1,
             doubled: vec![None; groups],
             last_doubled: vec![Real(0); groups],
+            two_names: vec![false; groups],
             unasked: vec![Real(0); groups],
             passed_by: Real(0),
             bounds: Bounds { pulse: timing.pulse, silence: timing.silence, lease: timing.lease },
@@ -242,6 +248,11 @@ impl Oracle {
         self.seen[node].refusal_told[interface] = generation;
     }
 
+    /// Notes that an interface of a node has another hardware address.
+    pub fn note_other_mac(&mut self, node: usize, now: Real) {
+        self.seen[node].other_mac = now;
+    }
+
     /// Notes that a process or interface of a node was disturbed.
     pub fn note_disturbed(&mut self, node: usize, now: Real) {
         self.seen[node].disturbed = now;
@@ -296,6 +307,12 @@ impl Oracle {
     pub fn reset_to_old_disk(&mut self, node: usize, disk: &Loaded) {
         self.seen[node].used.fill(Epoch::NONE);
         self.reset_to_disk(node, disk);
+    }
+
+    /// Notes that a group has another name on a node: from now on what is said, written and granted
+    /// under one name tells nothing of the other, and who answers is all that counts.
+    pub fn note_renamed(&mut self, group: usize) {
+        self.two_names[group] = true;
     }
 
     /// The account of two nodes, in this order.

@@ -120,6 +120,8 @@ faults! {
     Lacks 3,
     /// A node is started with the number of another, or with its own again.
     SameNumber 3,
+    /// A group gets another name in the file of a node.
+    Renamed 3,
     /// A machine is replaced by a copy of another.
     Cloned 2,
     /// An interface gets another hardware address, perhaps that of another node.

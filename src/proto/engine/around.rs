@@ -18,6 +18,7 @@ use super::vote::Poll;
 use crate::rules::Rules;
 use crate::timing::Timing;
 use crate::types::{GroupId, MonoTime};
+use crate::wire::pulse::Row;
 
 /// Everything around a group at one instant.
 #[derive(Clone, Copy)]
@@ -54,6 +55,25 @@ impl<'a> Around<'a> {
     /// How a peer stands now.
     pub fn presence(self, peer: PeerAt) -> Presence {
         self.peers[peer].presence(self.turn, self.timing(), self.now)
+    }
+
+    /// True if a peer that is heard may have the addresses of a group in a group of another name: it
+    /// has the same ones there, or it lacks the group and has one that we lack. Whatever it says of
+    /// the group, it has consented to nothing.
+    pub fn is_elsewhere(self, peer: PeerAt, group: GroupId) -> bool {
+        let known = &self.peers[peer];
+        let strange = known.row(group).is_none() && !known.copy.strange().is_empty();
+        let elsewhere = strange || known.elsewhere[usize::from(group.0)].is_some();
+        !known.id.is_witness() && self.rules.is_elsewhere(elsewhere)
+    }
+
+    /// What a peer says of a group, or of the group of another name that has its addresses: what is
+    /// open under another name is as open as under this one.
+    pub fn word_on(self, peer: PeerAt, group: GroupId) -> Option<Row> {
+        let known = &self.peers[peer];
+        let elsewhere = known.elsewhere[usize::from(group.0)].filter(|_| self.is_elsewhere(peer, group));
+        let words = [known.row(group).copied(), elsewhere].into_iter().flatten();
+        words.clone().find(|row| row.role.is_open()).or(words.clone().next())
     }
 
     /// True if a peer's words still count: it is heard, or has been silent for a moment only.

@@ -42,6 +42,8 @@ impl Engine {
         setup.digests = change.digests;
         setup.groups = change.groups;
         self.index = Arc::new(Index::new(setup));
+        let index = &self.index;
+        self.peers.iter_mut().for_each(|peer| peer.note_elsewhere(index));
         self.leases.former.change_lease(lease, now);
         self.store.wanted |= self.leases.former.wants_durable(&self.setup.timing);
         self.store.wanted |= self.groups.reserve_all(&self.setup);

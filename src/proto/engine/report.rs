@@ -113,6 +113,8 @@ pub enum Waiting {
     Listening,
     /// For the active node to fail or to hand over: the normal state of a standby.
     PeerIsActive,
+    /// For the peer to have the group under the same name: it may have the addresses under another.
+    Name,
     /// For the peer's consent.
     Consent,
     /// For the silence to last long enough.
@@ -319,6 +321,7 @@ impl Group {
             Presence::Heard | Presence::Suspicious if around.peers[peer].is_active(self.id) => {
                 Some(Waiting::PeerIsActive)
             }
+            Presence::Heard | Presence::Suspicious if around.is_elsewhere(peer, self.id) => Some(Waiting::Name),
             Presence::Heard | Presence::Suspicious => Some(Waiting::Consent),
             Presence::Left if around.has_left_lately(peer) => None,
             Presence::Left | Presence::Unknown | Presence::Silent if around.votes_decide() => {

@@ -10,6 +10,7 @@ mod health;
 mod hooks;
 mod inside;
 mod interfaces;
+mod names;
 mod narrow;
 mod old_disk;
 mod one_way;

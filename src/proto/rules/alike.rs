@@ -30,6 +30,12 @@ impl Rules {
         before != after && !before.is_zero() && !after.is_zero() && self.keeps(Mutant::NewMacNotAnnounced)
     }
 
+    /// Whether a peer has consented to nothing: it `may` have the addresses under another name (S8).
+    #[must_use]
+    pub fn is_elsewhere(self, may: bool) -> bool {
+        may && self.keeps(Mutant::NameForThing)
+    }
+
     /// Datagrams become as short as a path needs them, and being alive never waits for what is to be
     /// told (L5).
     #[must_use]

@@ -131,8 +131,29 @@ impl Voter {
             Ask::Holds(_) => true,
             // A node has never opened with what it claims; where another has met the same epoch, it
             // knows it from the claim.
-            Ask::Claims(epoch) => again || (epoch >= seen && epoch > group.bar),
+            Ask::Claims(epoch) => {
+                again
+                    || (epoch >= seen
+                        && epoch > group.bar
+                        && !self.rules().is_elsewhere(self.is_elsewhere(place, node)))
+            }
         }
+    }
+
+    /// Whether another node that may hold a promise may have the addresses of a group in a group of
+    /// another name: the same ones, or it lacks the group and has one that `node` lacks.
+    fn is_elsewhere(&self, place: usize, node: usize) -> bool {
+        let ours = &self.nodes[node].copy;
+        let digest = ours.row(place).map(|row| row.addresses).filter(|digest| *digest != 0);
+        let others = self.nodes.iter().enumerate().filter(|(other, known)| *other != node && known.until > self.last);
+        others.map(|(_, other)| &other.copy).any(|theirs| {
+            let rows = || theirs.rows().iter().enumerate().filter_map(|(at, row)| Some((at, row.as_ref()?)));
+            let there = theirs.row(place).map(|row| row.addresses);
+            let renamed = digest.is_some_and(|digest| {
+                there != Some(digest) && rows().any(|(at, row)| at != place && row.addresses == digest)
+            });
+            renamed || there.is_none() && rows().any(|(at, _)| ours.row(at).is_none())
+        })
     }
 
     /// The end of a promise, as the rules want it: [`Promise::end`], in all that ships.

@@ -61,6 +61,9 @@ impl Excerpt {
     }
 }
 
+/// Most rows that a receiver keeps of groups that it does not know.
+const STRANGE: usize = 1024;
+
 /// The use of a datagram's rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Admission {
@@ -81,6 +84,8 @@ pub struct TableCopy {
     /// By position: whether the row belongs to the table that is being told, or was told last;
     /// others are from before.
     told: Vec<bool>,
+    /// Rows of groups that the receiver does not know, at most [`STRANGE`].
+    strange: Vec<Row>,
     /// Counter of ours that a datagram must echo, or a later one, to make the copy whole.
     fetch: u64,
     /// Version that is here completely; 0 for nothing.
@@ -93,7 +98,14 @@ impl TableCopy {
     /// A copy that knows nothing of any of `groups` groups.
     #[must_use]
     pub fn new(groups: usize) -> TableCopy {
-        TableCopy { rows: vec![None; groups], told: vec![false; groups], fetch: 0, have: 0, newest: 0 }
+        TableCopy {
+            rows: vec![None; groups],
+            told: vec![false; groups],
+            strange: Vec::new(),
+            fetch: 0,
+            have: 0,
+            newest: 0,
+        }
     }
 
     /// The last row about the group at a position.
@@ -106,6 +118,12 @@ impl TableCopy {
     #[must_use]
     pub fn rows(&self) -> &[Option<Row>] {
         &self.rows
+    }
+
+    /// Whether the row at a position is of the table that is being told, or was told last.
+    #[must_use]
+    pub fn is_told(&self, position: usize) -> bool {
+        self.told[position]
     }
 
     /// The version that is here completely, to be acknowledged; 0 for nothing.
@@ -159,6 +177,24 @@ impl TableCopy {
         self.rows[position].is_some() && self.rows[position].replace(row) != Some(row)
     }
 
+    /// Notes a row of a group that the receiver does not know; true if it says something new.
+    pub fn take_strange(&mut self, row: Row) -> bool {
+        if let Some(known) = self.strange.iter_mut().find(|known| known.group == row.group) {
+            return std::mem::replace(known, row) != row;
+        }
+        let room = self.strange.len() < STRANGE;
+        if room {
+            self.strange.push(row);
+        }
+        room
+    }
+
+    /// Rows of groups that the receiver does not know.
+    #[must_use]
+    pub fn strange(&self) -> &[Row] {
+        &self.strange
+    }
+
     /// Drops groups that a whole table no longer names. To be called after the rows of a datagram
     /// that is [`Admission::Told`].
     pub fn settle(&mut self) {
@@ -173,6 +209,7 @@ impl TableCopy {
     pub fn forget(&mut self) {
         self.have = 0;
         self.told.fill(false);
+        self.strange.clear();
     }
 
     /// Makes the owner tell its table again; only datagrams that echo `counter` of ours or a later
@@ -194,9 +231,14 @@ impl TableCopy {
     }
 
     /// Moves rows to other positions: `before` has, by new position, the one that the group had, if
-    /// any.
+    /// any. What is left behind is a group that the receiver does not know any more.
     pub fn renumber(&mut self, before: &[Option<usize>]) {
-        self.rows = before.iter().map(|position| position.and_then(|position| self.rows[position])).collect();
+        let mut left = std::mem::take(&mut self.rows);
+        let rows = before.iter().map(|position| position.and_then(|position| left[position].take())).collect();
+        self.rows = rows;
+        for row in left.into_iter().flatten() {
+            self.take_strange(row);
+        }
         self.told = before.iter().map(|position| position.is_some_and(|position| self.told[position])).collect();
     }
 

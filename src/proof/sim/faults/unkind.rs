@@ -34,6 +34,7 @@ pub fn strike_unkindly(sim: &mut Sim) {
 pub(super) fn strike(sim: &mut Sim, fault: Fault, node: usize, interface: usize) -> bool {
     match fault {
         Fault::SameNumber => change_number(sim, node),
+        Fault::Renamed => rename(sim, node),
         Fault::Cloned => replace_by_copy(sim, node),
         Fault::OtherMac => {
             let mac = draw_mac(sim, node, interface);
@@ -77,6 +78,25 @@ fn change_number(sim: &mut Sim, node: usize) -> bool {
     let most = if sim.unkind.chance(50) { silence / 8 } else { silence * 2 };
     let delay = sim.unkind.span(most);
     super::start_later(sim, node, delay);
+    true
+}
+
+/// Gives a group another name in the file of a node, which it reads at once or at its next start;
+/// false if the file has no group, or nobody reads it.
+fn rename(sim: &mut Sim, node: usize) -> bool {
+    let count = sim.nodes[node].config.groups.len();
+    // A process that stands still would go on with the former name.
+    let deaf = sim.nodes[node].engine.is_some() && !sim.nodes[node].is_running();
+    if count == 0 || deaf {
+        return false;
+    }
+    let (which, reloads) = (sim.unkind.below(count), sim.unkind.chance(50));
+    sim.rename_group(node, which, reloads);
+    if !reloads && sim.nodes[node].is_running() {
+        sim.kill(node);
+        let delay = sim.unkind.span(Duration::from_millis(100));
+        super::start_later(sim, node, delay);
+    }
     true
 }
 

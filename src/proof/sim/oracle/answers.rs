@@ -81,6 +81,9 @@ impl Oracle {
     /// Checks V1 to V3 for two nodes that answer. `since`: when two began to answer; `way`: the
     /// longest way through the wires.
     fn check_pair(sim: &mut Sim, group: usize, first: usize, second: usize, (since, way): (Real, Duration)) {
+        if is_another(sim, first, second, group) {
+            return;
+        }
         let now = sim.now;
         let Bounds { pulse, silence, lease } = sim.oracle.bounds;
         // Whoever does not know how narrow a wire is finds out in some pulses.
@@ -208,4 +211,12 @@ fn is_proven(sim: &Sim, first: usize, second: usize) -> bool {
     let (Some(own), Some(other)) = (&sim.nodes[first].engine, &sim.nodes[second].engine) else { return false };
     own.view_verified(place(second, first)) == Some(other.view_session())
         && other.view_verified(place(first, second)) == Some(own.view_session())
+}
+
+/// Whether the files of two nodes call a group otherwise, and give it other addresses: nobody can tell
+/// that it is one.
+fn is_another(sim: &Sim, first: usize, second: usize, group: usize) -> bool {
+    let entry = |node: usize| sim.nodes[node].config.groups.iter().find(|config| config.group == group);
+    let [one, other] = [first, second].map(entry);
+    one.zip(other).is_some_and(|(one, other)| one.renamed != other.renamed && one.second != other.second)
 }

@@ -19,6 +19,7 @@ impl Oracle {
             && sim.oracle.last_doubled[group] < since
             && sim.oracle.passed_by < since
             && sim.oracle.seen[node].disturbed < since
+            && sim.oracle.seen[node].other_mac <= since
             && sim.nodes[node].is_connected(interface)
             && sim.nodes[node].is_running();
         let wire = sim.net.segment_wire(interface);

@@ -26,10 +26,13 @@ impl Oracle {
             let Some(old) = before.groups.iter().find(|old| old.key == new.key) else { continue };
             // A reservation that nothing came of may be forgotten; one that was used must be known
             // as held.
-            let used = self.seen[node].used[group_of_key(new.key)];
+            let group = group_of_key(new.key);
+            let used = self.seen[node].used[group];
             let lost = new.reserve < old.reserve && used >= old.reserve && new.held < old.reserve;
             let falls = new.seen < old.seen || new.held < old.held || lost;
-            self.hold(!falls, || format!("S2: a durable epoch of node {node} falls: {old:?} to {new:?}"));
+            self.hold(!falls || self.two_names[group], || {
+                format!("S2: a durable epoch of node {node} falls: {old:?} to {new:?}")
+            });
         }
     }
 
@@ -37,12 +40,13 @@ impl Oracle {
     pub(super) fn check_epoch(&mut self, (node, number): (usize, NodeId), group: usize, epoch: Epoch) {
         let seen = &self.seen[node];
         let (told, used) = (seen.told[group], seen.used[group]);
+        let apart = self.two_names[group];
         if seen.reopens[group] == epoch && used == epoch {
             return;
         }
         self.hold(epoch.node() == number, || format!("S2: node {node} opens with {epoch}, the epoch of another"));
-        self.hold(epoch > used, || format!("S2: node {node} opens group {group} with {epoch} after {used}"));
-        self.hold(epoch > told, || {
+        self.hold(apart || epoch > used, || format!("S2: node {node} opens group {group} with {epoch} after {used}"));
+        self.hold(apart || epoch > told, || {
             format!("S2: node {node} opens group {group} with {epoch} although it was told {told}")
         });
         let seen = &mut self.seen[node];

@@ -54,7 +54,8 @@ impl Oracle {
         sim.oracle.hold(!(answers && informed && speaks), || {
             format!("S8 V5: node {node} opens group {group} on {word} while node {other} answers")
         });
-        sim.oracle.hold(epoch.is_none_or(|epoch| epoch >= told), || {
+        let apart = sim.oracle.two_names[group];
+        sim.oracle.hold(apart || epoch.is_none_or(|epoch| epoch >= told), || {
             format!("S2: node {node} opens group {group} on consent of node {other}, below {told}")
         });
     }
@@ -107,7 +108,10 @@ impl Oracle {
         let interface = sim.plan.groups[group].interface;
         let dark = sim.oracle.seen[node].beliefs.dark[interface];
         let oracle = &mut sim.oracle;
-        oracle.hold(epoch >= told, || format!("S2: node {node} goes on with {epoch} although it was told {told}"));
+        let apart = oracle.two_names[group];
+        oracle.hold(apart || epoch >= told, || {
+            format!("S2: node {node} goes on with {epoch} although it was told {told}")
+        });
         oracle.hold(!is_over(dark, now, super::beliefs::DARK), || {
             format!("L1: node {node} goes on with group {group} although its carrier is lost")
         });

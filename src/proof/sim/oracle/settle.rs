@@ -1,9 +1,11 @@
 //! L5: when faults stop, one active within ten seconds, whatever happened before.
 
+use crate::sim::names::key_of;
 use crate::sim::node::Node;
 use crate::sim::witness::Witness;
 use crate::sim::world::Sim;
 use crate::timing::Promote;
+use crate::types::GroupKey;
 
 /// Whether exactly one node answers for each group that a node may have.
 pub fn is_settled(sim: &Sim) -> bool {
@@ -13,11 +15,29 @@ pub fn is_settled(sim: &Sim) -> bool {
         // A pair that goes on alone needs no votes: one may answer although nobody could be
         // elected.
         let alone = usize::from(sim.plan.votes().is_some_and(|votes| !votes.strict));
+        if is_named_apart(sim, group) {
+            return answering <= 1;
+        }
         if nodes().any(|node| !is_held_up(sim, node, group)) {
             answering == 1 && is_where_best(sim, group)
         } else {
             answering <= nodes().count().max(alone).min(1)
         }
+    })
+}
+
+/// S8: whether a node that runs may have a group of another under a name of its own: it has none of
+/// this name, and one that the other has not. Then nobody opens what is closed.
+fn is_named_apart(sim: &Sim, group: usize) -> bool {
+    let running = || sim.nodes.iter().filter(|machine| machine.is_running());
+    let keys = |machine: &Node| -> Vec<GroupKey> {
+        machine.config.groups.iter().map(|config| key_of(config.group, config.renamed)).collect()
+    };
+    running().any(|machine| {
+        let own = keys(machine);
+        let Some(config) = machine.config.groups.iter().find(|config| config.group == group) else { return false };
+        let name = key_of(group, config.renamed);
+        running().map(keys).any(|others| !others.contains(&name) && others.iter().any(|other| !own.contains(other)))
     })
 }
 

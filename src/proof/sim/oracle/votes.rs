@@ -224,6 +224,9 @@ impl Oracle {
         }
         for row in rows {
             let group = group_of_key(row.group);
+            if sim.oracle.two_names[group] {
+                continue;
+            }
             sim.oracle.votes.told[voter].1[group] = row.consent;
             if voter < sim.nodes.len() {
                 sim.oracle.votes.note_row(voter, group, &header, &row);
@@ -259,7 +262,7 @@ impl Oracle {
             let (session, asks) = (votes.asked[to].0, votes.asked[to].1[group]);
             let known = session == header.echo_session && asks.0 == epoch && header.ack_version >= asks.1;
             // A node whose file lacks the group asks for nothing and has closed its gate.
-            let known = known && sim.nodes[to].places[group].is_some();
+            let known = known && sim.nodes[to].places[group].is_some() && !sim.oracle.two_names[group];
             if epoch == Epoch::NONE || !known || votes.given_up[to][group].contains(&epoch) {
                 continue;
             }
@@ -296,7 +299,7 @@ impl Oracle {
         *highest = before.max(epoch);
         let votes = &sim.oracle.votes;
         let untold = votes.damaged[witness] && votes.removed[group];
-        let excused = !votes.honest || untold;
+        let excused = !votes.honest || untold || sim.oracle.two_names[group];
         sim.oracle.hold(open || epoch >= before || excused, || {
             format!("S2: witness {witness} grants {epoch} of group {group} to a claim after {before}")
         });
@@ -342,7 +345,8 @@ impl Oracle {
             }
             let epoch = sim.nodes[node].kernel.open[group];
             let granted = Oracle::granted_until(sim, node, group, epoch);
-            sim.oracle.hold(until <= granted.max(sim.nodes[node].kernel.gates[interface].until), || {
+            let apart = sim.oracle.two_names[group];
+            sim.oracle.hold(apart || until <= granted.max(sim.nodes[node].kernel.gates[interface].until), || {
                 format!(
                     "S4: node {node} renews group {group} until {until:?}, a majority granted {epoch} until {granted:?}"
                 )
@@ -354,7 +358,7 @@ impl Oracle {
     /// free (S5).
     pub(super) fn check_election(sim: &mut Sim, node: usize, group: usize, epoch: Epoch) {
         let known = sim.oracle.votes.on && !sim.plan.is_beyond() && sim.plan.strict;
-        if !known || sim.oracle.seen[node].reopens[group] == epoch {
+        if !known || sim.oracle.seen[node].reopens[group] == epoch || sim.oracle.two_names[group] {
             return;
         }
         let until = sim.nodes[node].kernel.gates[sim.plan.groups[group].interface].until;

@@ -56,6 +56,7 @@ impl Sim {
         if std::mem::replace(&mut self.nodes[node].macs[interface], mac) == mac {
             return;
         }
+        self.oracle.note_other_mac(node, self.now);
         for group in 0..self.plan.groups.len() {
             if self.plan.groups[group].interface == interface && self.answers(node, group) {
                 let opening = self.oracle.openings[group];

@@ -4,7 +4,7 @@ use super::{Due, Sim};
 use crate::engine::{Engine, Event, GroupSetup, PeerSetup, Setup};
 use crate::sim::clock::{Clock, Real};
 use crate::sim::kernel::Kernel;
-use crate::sim::names::{id, interface_id, key, ms, second_vip, udp, vip, witness_id};
+use crate::sim::names::{id, interface_id, key_of, ms, second_vip, udp, vip, witness_id};
 use crate::sim::node::{Config, GroupConfig, Pause, Waiting};
 use crate::sim::oracle::Oracle;
 use crate::sim::swarm::Plan;
@@ -45,7 +45,7 @@ impl Sim {
     /// The groups of a file as an engine is given them.
     pub(super) fn group_setups(config: &Config, plan: &Plan) -> Vec<GroupSetup> {
         let setup = |group: &GroupConfig| GroupSetup {
-            key: key(group.group),
+            key: key_of(group.group, group.renamed),
             interface: interface_id(plan.groups[group.group].interface),
             addresses: if group.second {
                 Arc::from([vip(group.group), second_vip(group.group)])
@@ -60,7 +60,7 @@ impl Sim {
             health: plan.service.unknown(),
             before_open: plan.service.before_open,
             before_close: plan.service.before_close,
-            addresses_digest: 1 + u32::from(group.second),
+            addresses_digest: 1 + u32::from(id(group.group).0) * 2 + u32::from(group.second),
             policy_digest: u32::from(id(group.prefer).0) * 2 + u32::from(group.preempt),
         };
         config.groups.iter().map(setup).collect()
@@ -68,9 +68,10 @@ impl Sim {
 
     /// The digests of a file.
     pub(super) fn digests(config: &Config) -> Digests {
-        let set =
-            config.groups.iter().fold(0_u32, |set, group| set | 1_u32.rotate_left(u32::from(id(group.group).0)));
-        Digests { nodes: 0, groups: set }
+        let names = config.groups.iter().map(|group| key_of(group.group, group.renamed).0);
+        // The same whatever their order; the golden ratio keeps sums of few numbers apart.
+        let set = names.fold(0_u64, |set, name| set.wrapping_add(name.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+        Digests { nodes: 0, groups: u32::try_from(set >> 32).unwrap_or_default() }
     }
 
     /// The parts that a node's engine is built from.

@@ -63,7 +63,7 @@ impl Sim {
         let missing = (0..self.plan.groups.len()).find(|group| groups.iter().all(|present| present.group != *group));
         if let Some(group) = missing {
             let GroupPlan { prefer, promote, .. } = self.plan.groups[group];
-            let back = GroupConfig { group, prefer, preempt: false, promote, second: false };
+            let back = GroupConfig { group, prefer, preempt: false, promote, second: false, renamed: false };
             self.nodes[node].config.groups.push(back);
         } else if !alone(groups[which].group) {
             // Interfaces do not come and go with a file, so each keeps a group.
@@ -97,6 +97,20 @@ impl Sim {
         if self.nodes[node].is_running() {
             let before = self.nodes[node].config.timing;
             self.skew(node);
+            self.reload(node, before);
+        }
+    }
+
+    /// Gives a group another name in the file of a node, which a process that runs reads at once if
+    /// `now`. Under that name the node has no state of it.
+    pub fn rename_group(&mut self, node: usize, which: usize, now: bool) {
+        let before = self.nodes[node].config.timing;
+        let config = &mut self.nodes[node].config.groups[which];
+        config.renamed ^= true;
+        let (group, renamed) = (config.group, config.renamed);
+        self.note(|_| format!("node {node}: its file calls group {group} otherwise: {renamed}, read now: {now}"));
+        self.oracle.note_renamed(group);
+        if now && self.nodes[node].is_running() {
             self.reload(node, before);
         }
     }

@@ -204,6 +204,9 @@ impl Group {
     /// What a peer that is heard permits, by what it says.
     fn permit_of_row(&self, peer: PeerAt, around: Around<'_>) -> Permit {
         let reserve = self.epochs.reserve;
+        if around.is_elsewhere(peer, self.id) {
+            return Permit::No;
+        }
         let Some(row) = around.peers[peer].row(self.id) else {
             // A peer that has told us its whole table and does not know the group has no say in it.
             // After a stall it may have learned of the group since.

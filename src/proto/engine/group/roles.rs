@@ -249,8 +249,9 @@ impl Group {
         }
         let own = self.epochs.own;
         for peer in around.peers.nodes().filter(|peer| around.is_speaking(*peer)) {
-            let Some(row) = around.peers[peer].row(self.id) else { continue };
-            if self.yield_to(peer, row, around, requests) {
+            if let Some(row) = around.word_on(peer, self.id)
+                && self.yield_to(peer, &row, around, requests)
+            {
                 return true;
             }
         }

@@ -11,6 +11,7 @@
 //! | `turned_away` | datagrams that are dropped |
 //! | `post` | datagrams out |
 
+use super::index::Index;
 use super::setup::{PeerSetup, Setup};
 use super::turn::Turn;
 use crate::rules::Rules;
@@ -72,6 +73,8 @@ pub(super) struct Link {
     pub fit: Fit,
     /// Number of datagrams that were too long for it.
     pub too_large: u64,
+    /// Version up to which short datagrams have told the table, while the peer is not heard.
+    pub retold: u64,
 }
 
 /// Another node or a witness, as this node knows it.
@@ -110,6 +113,8 @@ pub(super) struct Peer {
     pub copy: TableCopy,
     /// Version of our table that the peer has completely.
     pub acked: u64,
+    /// By group of ours: what the peer says of its addresses in a group of another name.
+    pub elsewhere: Vec<Option<Row>>,
     /// How many rows of one datagram get through to the peer, as its acknowledgements say.
     pub fit: Fit,
     /// Whether people were told last that it has a hardware address of ours.
@@ -165,6 +170,7 @@ impl Peer {
             stranger: None,
             fit: Fit::default(),
             too_large: 0,
+            retold: 0,
         };
         Peer {
             id: peer.id,
@@ -181,6 +187,7 @@ impl Peer {
             has_heard_us: false,
             silence_told: false,
             copy: TableCopy::new(setup.groups.len()),
+            elsewhere: vec![None; setup.groups.len()],
             acked: 0,
             fit: Fit::default(),
             same_mac: false,
@@ -264,6 +271,26 @@ impl Peer {
     /// True if a hardware address is one the peer has named as its own.
     pub fn has_mac(&self, mac: MacAddr) -> bool {
         self.copy.rows().iter().flatten().any(|row| row.mac == mac)
+    }
+
+    /// Notes which of our groups' addresses the peer has in groups of other names.
+    pub fn note_elsewhere(&mut self, index: &Index) {
+        let rows = self.copy.rows();
+        self.elsewhere.clear();
+        self.elsewhere.resize(rows.len(), None);
+        let known = rows.iter().enumerate().filter_map(|(at, row)| Some((Some(at), row.as_ref()?)));
+        for (at, row) in known.chain(self.copy.strange().iter().map(|row| (None, row))) {
+            let Some(GroupId(group)) = index.group_of_digest(row.addresses) else { continue };
+            let group = usize::from(group);
+            // A row from before may be of a group that has had another name since.
+            let told = rows[group].as_ref().filter(|_| self.copy.is_told(group));
+            let there = told.is_some_and(|known| known.addresses == row.addresses);
+            // Of several the one that is open counts.
+            let open = self.elsewhere[group].is_some_and(|known: Row| known.role.is_open());
+            if at != Some(group) && !there && !open {
+                self.elsewhere[group] = Some(*row);
+            }
+        }
     }
 
     /// Begins a new life of the peer: nothing it said before counts, except its hardware addresses.

@@ -19,6 +19,8 @@ use crate::wire::table::Excerpt;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
+mod unheard;
+
 /// Rows in one go to a peer that has many to learn, in four datagrams unless the path is narrow; the
 /// rest follows with its acknowledgements.
 const BURST: usize = 4 * ROWS_PER_PULSE;
@@ -181,6 +183,9 @@ impl Post<'_> {
             if over {
                 break;
             }
+        }
+        if !heard {
+            self.tell_unheard(peer, link, out);
         }
         if !self.rules().repeats_rows() {
             self.peers[peer].acked = base;

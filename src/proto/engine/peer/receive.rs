@@ -229,7 +229,10 @@ impl Engine {
         }
         let mut news = self.peers[peer].is_complete();
         for row in rows {
-            let Some(group) = self.index.group_named(row.group) else { continue };
+            let Some(group) = self.index.group_named(row.group) else {
+                news |= self.peers[peer].copy.take_strange(row);
+                continue;
+            };
             let row = self.prepare_row(group, peer, row);
             news |= self.peers[peer].copy.take(usize::from(group.0), row);
         }
@@ -239,6 +242,7 @@ impl Engine {
         known.rows_differ = rows
             .filter_map(|(row, group)| row.as_ref().map(|row| (row, &group.row)))
             .any(|(row, ours)| row.addresses != ours.addresses || row.policy != ours.policy);
+        known.note_elsewhere(&self.index);
         self.note_same_mac(peer, out);
         news
     }
@@ -259,12 +263,17 @@ impl Engine {
     fn take_known_rows(&mut self, peer: PeerAt, rows: Rows<'_>) -> bool {
         let mut news = false;
         for row in rows {
-            let Some(group) = self.index.group_named(row.group) else { continue };
+            let Some(group) = self.index.group_named(row.group) else {
+                let known = &mut self.peers[peer].copy;
+                news |= known.strange().iter().any(|known| known.group == row.group) && known.take_strange(row);
+                continue;
+            };
             if self.peers[peer].row(group).is_some() {
                 let row = self.prepare_row(group, peer, row);
                 news |= self.peers[peer].copy.take_known(usize::from(group.0), row);
             }
         }
+        self.peers[peer].note_elsewhere(&self.index);
         news
     }
 

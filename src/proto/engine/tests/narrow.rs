@@ -1,6 +1,6 @@
 //! Tests of paths that lose long datagrams in silence, and of links that refuse them.
 
-use super::world::{World, ms, settled};
+use super::world::{ETH, World, ms, settled};
 use crate::engine::{Event, Notice};
 use crate::timing::Profile;
 use crate::types::{LinkId, LinkPath, NodeId};
@@ -91,4 +91,24 @@ fn a_link_on_which_nobody_listens_is_asked_about_once_in_a_pulse() {
     let datagrams = sent(&world) - before;
     assert!(datagrams <= 60, "{datagrams} in ten pulses on two links and a segment");
     assert_eq!((world.answering(), world.double_answers), (vec![0], 0));
+}
+
+// S8: who is not heard learns of no loss, so it tells a few rows in short datagrams, others each time
+#[test]
+fn many_rows_get_through_a_narrow_path_on_which_nothing_comes_back() {
+    // Nobody else was ever heard on the segment, so its silence holds nothing back.
+    let mut world = World::new(Profile::Lan, 40);
+    world.start(0);
+    world.start(1);
+    world.run(Duration::from_secs(10));
+    assert!((0..40).all(|group| world.answering_for(group).len() == 1));
+    // Node 1 hears node 0 no more, and takes all that it cannot ask for.
+    world.widest = 260;
+    world.off_segment = [true; 2];
+    world.cut = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)].map(|path| (0, path)).to_vec();
+    world.run(Duration::from_secs(5));
+    for group in 0..40 {
+        let answering = world.answering_for(group);
+        assert!(answering.len() <= 1, "group {group}: {answering:?}");
+    }
 }

@@ -115,6 +115,8 @@ pub struct World {
     pub one_mac: bool,
     /// Whether node 0 has the number of node 1 in its file, and the other way round.
     pub swapped: bool,
+    /// Whether node 1 knows the groups by other names.
+    pub renamed: bool,
     /// Both nodes have other hardware addresses than at first.
     pub other_macs: bool,
     /// Length of the longest datagram that arrives.
@@ -174,6 +176,7 @@ impl World {
             one_number: false,
             one_mac: false,
             swapped: false,
+            renamed: false,
             other_macs: false,
             widest: usize::MAX,
             only_first: None,

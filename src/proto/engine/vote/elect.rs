@@ -67,6 +67,9 @@ impl Group {
     /// Why a peer that is heard lets us claim, by what it says; `None` if it does not.
     fn is_willing(&self, peer: PeerAt, around: Around<'_>) -> Option<Cause> {
         let reserve = self.epochs.reserve;
+        if around.is_elsewhere(peer, self.id) {
+            return None;
+        }
         let Some(row) = around.peers[peer].row(self.id) else {
             return around.peers[peer].is_complete().then_some(Cause::Free);
         };

@@ -28,6 +28,7 @@ impl Peer {
             fresh_from,
             silence_told: _, // for notices
             copy,
+            elsewhere: _, // follows from the copy
             acked,
             fit,
             same_mac: _, // for notices
@@ -75,6 +76,7 @@ impl Link {
             stranger: _,
             fit,
             too_large: _,
+            retold: _, // a model has fewer groups than it concerns
         } = self;
         canon.size(fit.rows(now));
         canon.flags(&[*open]);

@@ -22,7 +22,7 @@ pub fn group_setup(number: usize, preempt: bool) -> GroupSetup {
         health: 0,
         before_open: None,
         before_close: None,
-        addresses_digest: 1,
+        addresses_digest: u32::try_from(number).unwrap_or(0) + 1,
         policy_digest: 1,
     }
 }

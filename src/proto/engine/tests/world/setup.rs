@@ -9,6 +9,9 @@ use crate::wire::auth::KeyRing;
 use crate::wire::pulse::Digests;
 use std::sync::Arc;
 
+/// What is added to the key of a group that has another name.
+pub(super) const RENAMED: u64 = 100;
+
 impl World {
     /// The number of a node in its own file.
     pub(super) fn number(&self, at: usize) -> NodeId {
@@ -41,7 +44,10 @@ impl World {
         let loaded = self.nodes[at].disk.clone().map_or(missing, Loaded::State);
         let node = PeerSetup { id: self.other(at), links: paths };
         let group = |number| {
-            let group = GroupSetup { promote: self.witnesses.promote, ..group_setup(number, self.preempt) };
+            let mut group = GroupSetup { promote: self.witnesses.promote, ..group_setup(number, self.preempt) };
+            if self.renamed && at == 1 {
+                group.key.0 += RENAMED;
+            }
             self.service.apply(group)
         };
         Setup {

@@ -1,6 +1,7 @@
 //! Witnesses of the world: their voters, their disks, the ways to them. And S1 judged by what
 //! voters are bound to.
 
+use super::setup::RENAMED;
 use super::{Due, LATENCY, World, id, ms};
 use crate::engine::{Event, PeerSetup, Votes};
 use crate::rules::vote::abstention;
@@ -188,7 +189,9 @@ impl World {
                     let abstains = witness.started + abstention(lease, self.timing.drift_ppm) >= until;
                     let mut promises = voter.promises(self.now);
                     let promised = promises.any(|promise| {
-                        promise.group == key(usize::from(group.0)) && promise.to == id(at) && promise.until >= until
+                        promise.group.0 % RENAMED == key(usize::from(group.0)).0
+                            && promise.to == id(at)
+                            && promise.until >= until
                     });
                     promised || abstains
                 });
