@@ -3,6 +3,7 @@
 
 use super::{assert_nothing_moves, let_pass};
 use crate::lab::config_text::{ConfigText, GroupText};
+use crate::lab::macvlan;
 use crate::lab::netns::Netns;
 use crate::lab::{Lab, Port, Server, clock};
 use crate::probe::oracle::Expected;
@@ -53,6 +54,12 @@ fn build_bridge(lab: &Lab, server: Server, kind: Kind) -> Machine {
         port.ipv6(),
         Port::Gateway.ipv4()
     ));
+    let queued: &[&str] = match kind {
+        Kind::Plain => &["uplink"],
+        Kind::Above => &["uplink", "eth0"],
+        Kind::Container => &[],
+    };
+    queued.iter().for_each(|name| host.run(|| macvlan::take_queue_away(name)));
     if kind != Kind::Container {
         // A cable below a macvlan takes broadcasts for itself as well, and has no address to answer for.
         host.sysctl("ipv4/conf/cable/arp_ignore", "1");

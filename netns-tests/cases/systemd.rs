@@ -93,7 +93,7 @@ fn agent_that_hangs_is_taken_over_and_started_again_by_the_watchdog() {
     room.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-// L5: systemd gives up an agent that cannot run after five starts, and the address does not follow
+// L5: systemd gives up an agent that cannot run after ten starts, and the address does not follow
 // each of them
 #[test]
 fn crash_loop_moves_the_group_once_and_ends() {

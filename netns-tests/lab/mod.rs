@@ -16,6 +16,7 @@ pub mod home;
 pub mod injector;
 pub mod intruder;
 pub mod machine;
+pub mod macvlan;
 pub mod netns;
 pub mod pauses;
 pub mod process;

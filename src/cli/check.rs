@@ -1,6 +1,7 @@
 //! `vipair check [FILE]`: is the configuration right, and which times follow from it?
 
 use super::{DEFAULT_CONFIG, Failure, SocketArg, print};
+use crate::agent::checks;
 use crate::config::bounds::{self, PULSE_MS, SILENCE_MS};
 use crate::config::{
     Check, CheckKind, ClusterFile, ClusterGroup, ConfigErrors, KeyFile, KeyFileError, OnFailure, ServicePlan,
@@ -166,13 +167,16 @@ fn group_lines(cluster: &ClusterFile, group: &ClusterGroup) -> Vec<String> {
         };
         lines.push(format!("    promotes (\"{}\") the standby {evidence}", group.promote.name()));
     }
-    lines.extend(service_lines(&group.service));
+    let all = cluster.groups.iter().flat_map(|group| &group.service.checks);
+    let programs = all.filter(|check| matches!(check.kind, CheckKind::Exec { .. })).count();
+    lines.extend(service_lines(&group.service, programs));
     lines
 }
 
 /// Lines about checks, units and hooks of a group, and what follows from them.
-fn service_lines(service: &ServicePlan) -> Vec<String> {
-    let mut lines: Vec<String> = service.checks.iter().map(check_line).collect();
+/// `programs`: number of checks of kind "exec" of all groups.
+fn service_lines(service: &ServicePlan, programs: usize) -> Vec<String> {
+    let mut lines: Vec<String> = service.checks.iter().map(|check| check_line(check, programs)).collect();
     let hooks = &service.hooks;
     if !service.units.is_empty() {
         lines.push(format!("    starts before opening, stops after closing: {}", service.units.join(", ")));
@@ -192,12 +196,12 @@ fn service_lines(service: &ServicePlan) -> Vec<String> {
 
 /// The line about one check: what it tries, what a fault means, and how long a fault can go
 /// unnoticed.
-fn check_line(check: &Check) -> String {
+fn check_line(check: &Check, programs: usize) -> String {
     let weight = check.weight.map_or("vetoes".to_owned(), |weight| format!("weighs {weight}"));
     let noticed = match check.kind {
         CheckKind::Process(_) => "a process that ends is noticed at once".to_owned(),
         CheckKind::Tcp { .. } | CheckKind::Http(_) | CheckKind::Unit { .. } | CheckKind::Exec { .. } => {
-            format!("a fault is noticed within {}", time_text(check.interval * check.fall + check.timeout))
+            format!("a fault is noticed within {}", time_text(checks::noticed_within(check, programs)))
         }
     };
     format!(

@@ -57,24 +57,22 @@ pub(super) struct Clusters {
 }
 
 impl Clusters {
-    /// Opens every cluster of `file`: reads its keys and its stored state, and starts its store and
+    /// Opens every cluster of `file` with its keys: reads its stored state, and starts its store and
     /// its checks.
     ///
     /// # Errors
-    /// [`RunError::Configuration`] with everything that is wrong with the key files;
     /// [`RunError::Failed`] when a state directory cannot be used.
     pub fn open(
         options: &Options,
-        file: &WitnessFile,
+        (file, keys): (&WitnessFile, &[KeyFile]),
         probes: Probes,
         reports: &Reports,
     ) -> Result<Clusters, RunError> {
-        let keys = load_keys(&options.config, file)?;
         make_directory(&options.state_dir)?;
         let (output, strays) = (Output::default(), Rejects::default());
         let (by_number, numbers) = (BTreeMap::new(), HashMap::new());
         let mut clusters = Clusters { by_number, numbers, probes, next: 0, output, strays, last_stray: None };
-        for (number, (config, keys)) in file.clusters.iter().zip(&keys).enumerate() {
+        for (number, (config, keys)) in file.clusters.iter().zip(keys).enumerate() {
             let cluster = Cluster::open(&options.state_dir, file.me, config, keys, (number, reports))?;
             clusters.add(number, cluster);
         }
@@ -273,6 +271,44 @@ pub(super) fn load_keys(path: &Path, file: &WitnessFile) -> Result<Vec<KeyFile>,
     } else {
         Err(crate::config::ConfigErrors { errors, omitted: 0, unread: false }.into())
     }
+}
+
+/// Takes the clusters out of `file`, which stands at `path`, whose key files cannot be used, and logs what
+/// is wrong with each: the others are not to go without a witness for them. Returns the keys of those that
+/// stay, in their order.
+///
+/// # Errors
+/// [`RunError::Configuration`] with every key file that is wrong, when none is right.
+pub(super) fn keep_usable(path: &Path, file: &mut WitnessFile) -> Result<Vec<KeyFile>, RunError> {
+    let found: Vec<_> = file.clusters.iter().map(|cluster| KeyFile::load(&cluster.key_file)).collect();
+    if found.iter().all(Result::is_err) {
+        return load_keys(path, file);
+    }
+    let (mut found, mut keys) = (found.into_iter(), Vec::new());
+    file.clusters.retain(|cluster| match found.next() {
+        Some(Ok(key)) => {
+            keys.push(key);
+            true
+        }
+        Some(Err(error)) => {
+            let right = unlent(&cluster.key_file).unwrap_or_else(|| error.right());
+            tracing::error!("cluster {} is left out: {}; {right}", cluster.name, error.wrong());
+            false
+        }
+        None => false,
+    });
+    Ok(keys)
+}
+
+/// What to do about a key file that the service manager does not lend; `None` for a file that lies
+/// elsewhere.
+pub(super) fn unlent(key_file: &Path) -> Option<String> {
+    let lent = std::env::var_os("CREDENTIALS_DIRECTORY")?;
+    let name = key_file.strip_prefix(lent).ok()?.display();
+    Some(format!(
+        "`systemctl edit vipair-witness`: [Service] LoadCredential={name}:/etc/vipair/{name}; \
+         until the next start `systemctl reload vipair-witness` brings it, too"
+    ))
 }
 
 /// Makes the directory above all state directories if it is missing, for its owner alone.

@@ -5,7 +5,7 @@
 //! who is trusted with the keys and with nothing else: no link in it is followed, and each copy is
 //! a new file that replaces the one before.
 
-use super::clusters::load_keys;
+use super::clusters::{load_keys, unlent};
 use super::renewal;
 use crate::config::WitnessFile;
 use crate::options::RunError;
@@ -13,10 +13,10 @@ use nix::unistd::{Gid, Uid, fchown};
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Validates the file at `path` and its keys, and copies all of them to `directory`, readable by
-/// its owner alone.
+/// its owner alone. Logs which keys the service manager will not lend at the next start.
 ///
 /// # Errors
 /// [`RunError::Configuration`] with everything that is wrong; nothing is copied then.
@@ -32,6 +32,16 @@ pub fn lend(path: &Path, directory: &Path) -> Result<(), RunError> {
         if name.components().count() != 1 || name.file_name().is_none() {
             let what = format!("{} of cluster {} is not beside {}", name.display(), cluster.name, path.display());
             return Err(RunError::Failed(what));
+        }
+        if let Some(lent) = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
+            && !lent.join(name).exists()
+            && let Some(right) = unlent(&lent.join(name))
+        {
+            tracing::warn!(
+                "the next start leaves cluster {} out: the unit lends no {}; {right}",
+                cluster.name,
+                name.display()
+            );
         }
         names.push(name.to_owned());
     }

@@ -45,11 +45,12 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     let sender = Reports::new(queue, waker.clone());
     // First, for whatever follows can wait for a disk: a SIGHUP waits in the queue meanwhile.
     let probes = Probes::start(&sender).map_err(|error| failed("starting the checks", &error))?;
-    let file = WitnessFile::read(&options.config)?;
+    let mut file = WitnessFile::read(&options.config)?;
+    let keys = clusters::keep_usable(&options.config, &mut file)?;
     let socket =
         UdpSocket::bind(file.listen).map_err(|error| failed(&format!("listening on {}", file.listen), &error))?;
     socket.set_nonblocking(true).map_err(|error| failed("preparing the socket", &error))?;
-    let clusters = Clusters::open(options, &file, probes, &sender)?;
+    let clusters = Clusters::open(options, (&file, &keys), probes, &sender)?;
     let poll = Poll::new().map_err(|error| failed("waiting", &error))?;
     poll.add(&socket, SOCKET).and_then(|()| poll.add(&waker, QUEUE)).map_err(|error| failed("waiting", &error))?;
     let (number, count) = (file.me.0 - NodeId::FIRST_WITNESS.0 + 1, file.clusters.len());

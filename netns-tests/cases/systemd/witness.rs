@@ -92,6 +92,65 @@ fn witness_reloads_what_only_root_can_read_and_votes_ahead_of_ordinary_processes
     assert!(policies.matches("policy: SCHED_OTHER").count() >= 2, "{policies}");
 }
 
+// One cluster whose key no start can read does not take the others along
+#[test]
+fn witness_starts_without_the_cluster_whose_key_the_unit_does_not_lend_and_says_so() {
+    let room = start_with_witness();
+    let machine = room.witness();
+    machine.run(&["install", "-m", "600", "/etc/vipair/cluster.key", "/etc/vipair/db.key"]);
+    let line = "[[cluster]]\nname = \"db\"\nkey_file = \"db.key\"\n";
+    machine.run(&["sh", "-c", "printf '%b' \"$0\" >> /etc/vipair/witness.toml", line]);
+    machine.run(&["systemctl", "reload", WITNESS]);
+    wait_said(&room, "the next start leaves cluster db out");
+    wait_said(&room, "reload: clusters added: db");
+    machine.run(&["systemctl", "restart", WITNESS]);
+    assert_eq!(machine.property(WITNESS, "ActiveState"), "active");
+    wait_said(&room, "cluster db is left out");
+    wait_said(&room, "LoadCredential=db.key:/etc/vipair/db.key");
+    wait_said(&room, "clusters: 1");
+    // What the log advises for until then.
+    let before = machine.run(&["journalctl", "--no-pager", "--unit", WITNESS]).matches("clusters added: db").count();
+    machine.run(&["systemctl", "reload", WITNESS]);
+    room.wait("the cluster to be back", |room| {
+        let said = room.witness().run(&["journalctl", "--no-pager", "--unit", WITNESS]);
+        said.matches("clusters added: db").count() > before
+    });
+}
+
+// S6: the steps of the guide, on both nodes and on the witness
+#[test]
+fn keys_are_rotated_on_nodes_and_witness_without_a_lost_vote() {
+    let room = start_all();
+    let epoch = room.epoch(Server::Alpha);
+    let nodes = Server::BOTH.map(|server| room.machine(server));
+    nodes[0].run(&["/usr/local/bin/vipair", "keygen", "--id", "2", "/root/new.key"]);
+    let new = nodes[0].run(&["grep", "-v", "^#", "/root/new.key"]).trim().to_owned();
+    let file = "/etc/vipair/cluster.key";
+    let edits = [
+        format!("echo '{new}' >> {file}"),
+        format!("sed -i '/^2 /d' {file} && sed -i '1i {new}' {file}"),
+        format!("sed -i '/^1 /d' {file}"),
+    ];
+    for edit in edits {
+        for machine in nodes.into_iter().chain([room.witness()]) {
+            machine.run(&["sh", "-c", &edit]);
+        }
+        nodes.into_iter().for_each(|machine| drop(machine.run(&["systemctl", "reload", AGENT])));
+        room.witness().run(&["systemctl", "reload", WITNESS]);
+        room.wait_complete(Server::Alpha);
+    }
+    assert_eq!(nodes[0].run(&["cat", file]).lines().filter(|line| !line.starts_with('#')).count(), 1);
+    let later = crate::lab::clock::now() + Duration::from_secs(1);
+    room.wait("a second to pass", |_| crate::lab::clock::now() > later);
+    for server in Server::BOTH {
+        let status = room.machine(server).run(&["/usr/local/bin/vipair", "status"]);
+        assert!(!status.contains("wrong key") && !status.contains("unknown key"), "{status}");
+        assert!(!status.contains("not heard"), "{status}");
+    }
+    assert_eq!(room.epoch(Server::Alpha), epoch);
+    room.finish(&Expected::owner(Server::Alpha));
+}
+
 #[test]
 fn systemd_finds_the_running_witness_hardly_exposed() {
     let room = start_with_witness();

@@ -28,7 +28,7 @@ pub use board::{Board, Change, Changed, Shown};
 pub use process::Processes;
 pub use run::Tools;
 
-use crate::config::Check;
+use crate::config::{Check, CheckKind};
 use crate::types::GroupKey;
 use std::time::Duration;
 
@@ -56,4 +56,19 @@ pub struct Start {
     pub check: Check,
     /// Wait before the first attempt, so that a thousand checks do not begin in one moment.
     pub phase: Duration,
+}
+
+/// Longest time from a fault to the verdict of a check, on a node that has `programs` checks of kind
+/// "exec" in all. Each of them may wait until as many of the others as begin together have begun. An
+/// attempt that takes longer than the interval skips beats; the fault may come just after a beat.
+#[must_use]
+pub fn noticed_within(check: &Check, programs: usize) -> Duration {
+    let waits = match check.kind {
+        CheckKind::Exec { .. } => run::longest_wait(programs),
+        CheckKind::Tcp { .. } | CheckKind::Http(_) | CheckKind::Unit { .. } | CheckKind::Process(_) => Duration::ZERO,
+    };
+    let attempt = waits + check.timeout;
+    let beats = attempt.as_nanos().div_ceil(check.interval.as_nanos().max(1)).max(1);
+    let period = check.interval.saturating_mul(u32::try_from(beats).unwrap_or(u32::MAX));
+    check.interval.saturating_add(period.saturating_mul(check.fall.saturating_sub(1))).saturating_add(attempt)
 }

@@ -28,6 +28,12 @@ const SLOT: Duration = Duration::from_millis(25);
 /// changes by itself.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
+/// Longest wait of a program until it may begin, if there are so many: all others begin first, and all
+/// hang.
+pub(super) fn longest_wait(programs: usize) -> Duration {
+    BEGINNING.saturating_mul(u32::try_from(programs.saturating_sub(1) / PROGRAMS).unwrap_or(u32::MAX))
+}
+
 /// Means that all checks share: programs, processes, systemd, and the way of their verdicts.
 #[derive(Clone)]
 pub struct Tools {

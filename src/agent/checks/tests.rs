@@ -332,3 +332,21 @@ fn a_program_is_well_if_it_says_so_and_says_why_if_not() {
         drop(directory);
     });
 }
+
+// HP-8: what `vipair check` prints
+#[test]
+fn the_bound_that_is_told_counts_skipped_beats_and_waits() {
+    let ms = Duration::from_millis;
+    let of = |kind: CheckKind, interval: u64, timeout: u64, fall: u32, programs: usize| {
+        let check = Check { interval: ms(interval), timeout: ms(timeout), fall, ..check(kind, None) };
+        noticed_within(&check, programs)
+    };
+    let port = || CheckKind::Tcp { target: SocketAddr::new([127, 0, 0, 1].into(), 1) };
+    let command = Command { program: "/bin/true".into(), arguments: Vec::new() };
+    let exec = || CheckKind::Exec { command: command.clone(), user: "nobody".to_owned() };
+    assert_eq!(of(port(), 2000, 1000, 3, 50), ms(3 * 2000 + 1000), "no program");
+    assert_eq!(of(port(), 1000, 2500, 3, 0), ms(1000 + 2 * 3000 + 2500), "every third beat");
+    assert_eq!(of(exec(), 2000, 1000, 3, 4), ms(3 * 2000 + 1000), "four begin together");
+    assert_eq!(of(exec(), 2000, 1000, 3, 12), ms(3 * 2000 + 2 * 250 + 1000));
+    assert_eq!(of(exec(), 1000, 1000, 1, 1), ms(2000));
+}

@@ -25,6 +25,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LONG_PAUSE: Duration = Duration::from_secs(1);
 /// Longest time without a frame to the peer; when nothing changes, a frame says so.
 const SILENT: Duration = Duration::from_millis(500);
+/// Time without a connection after which that is told: a peer that reads its configuration again, or is
+/// started anew, is back before.
+const GRACE: Duration = Duration::from_secs(3);
 /// Most bytes of the peer's answers that are read at once.
 const ANSWERS: usize = 4096;
 
@@ -81,6 +84,8 @@ pub(super) struct Caller {
     link: usize,
     /// Failed calls in a row.
     failures: u32,
+    /// When and why the connection broke, while nobody was told.
+    broken: Option<(MonoTime, Why)>,
     pub standing: Standing,
 }
 
@@ -88,22 +93,25 @@ impl Caller {
     /// A caller whose first call is due.
     pub fn new(now: MonoTime) -> Caller {
         let standing = Standing { lost: Some(now), ..Standing::default() };
-        Caller { state: State::Resting { until: now }, link: 0, failures: 0, standing }
+        Caller { state: State::Resting { until: now }, link: 0, failures: 0, broken: None, standing }
     }
 
     /// Ends the present connection and calls again, because keys or links may have changed.
     pub fn restart(&mut self, now: MonoTime) {
         self.state = State::Resting { until: now };
-        self.standing.since = None;
+        if self.standing.since.take().is_some() {
+            self.broken = Some((now, Why::Silent));
+        }
     }
 
     /// Instant of the next turn, even if nothing arrives.
     pub fn due(&self) -> MonoTime {
-        match &self.state {
+        let told = self.broken.as_ref().map_or(MonoTime::FOREVER, |(since, _)| *since + GRACE);
+        told.min(match &self.state {
             State::Resting { until } => *until,
             State::Connecting { since, .. } | State::Introduced { since, .. } => *since + PATIENCE,
             State::Up(up) => (up.sent_at + SILENT).min(up.answered_at + PATIENCE * 2),
-        }
+        })
     }
 
     /// Stream on which something may arrive.
@@ -121,7 +129,7 @@ impl Caller {
     }
 
     /// Takes the next step of the connection, if it can be taken without waiting. Returns an event
-    /// when the connection has come up, has broken, or was refused.
+    /// when the connection has come up, has been broken for long enough, or was refused.
     pub fn turn(&mut self, now: MonoTime, setup: &Setup, lister: &Lister) -> Option<Event> {
         let state = std::mem::replace(&mut self.state, State::Resting { until: MonoTime::FOREVER });
         let next = match state {
@@ -136,7 +144,7 @@ impl Caller {
                 self.state = state;
                 self.note_up(now)
             }
-            Err(why) => self.fail(&why, now, setup),
+            Err(why) => self.fail(why, now, setup),
         }
     }
 
@@ -147,19 +155,25 @@ impl Caller {
         Ok(State::Connecting { stream, since: now })
     }
 
-    /// Reports a connection that has just come up.
+    /// Reports a connection that has just come up, unless nobody was told that it had broken; or one
+    /// that has been broken for long enough.
     fn note_up(&mut self, now: MonoTime) -> Option<Event> {
-        if !self.is_up() || self.standing.since.is_some() {
+        if !self.is_up() {
+            let (_, why) = self.broken.take_if(|(since, _)| now >= *since + GRACE)?;
+            return Some(Event::MirrorDown { why: why.to_string() });
+        }
+        if self.standing.since.is_some() {
             return None;
         }
         self.standing.since = Some(now);
         self.standing.lost = None;
         self.failures = 0;
-        Some(Event::MirrorUp { link: self.link })
+        self.broken.take().is_none().then_some(Event::MirrorUp { link: self.link })
     }
 
-    /// Rests before the next link is tried, and reports a connection that was up or was refused.
-    fn fail(&mut self, why: &Why, now: MonoTime, setup: &Setup) -> Option<Event> {
+    /// Rests before the next link is tried, and reports a connection that was refused, or has been broken
+    /// for long enough.
+    fn fail(&mut self, why: Why, now: MonoTime, setup: &Setup) -> Option<Event> {
         self.failures = self.failures.saturating_add(1);
         self.link = (self.link + 1) % setup.links.len().max(1);
         let all_failed = usize::try_from(self.failures).unwrap_or(usize::MAX) > setup.links.len();
@@ -167,14 +181,15 @@ impl Caller {
         if matches!(why, Why::Refused(_)) {
             self.standing.refused += 1;
         }
-        if self.standing.since.take().is_some() {
-            self.standing.lost = Some(now);
-            return Some(Event::MirrorDown { why: why.to_string() });
-        }
-        match why {
+        let refused = match &why {
             Why::Refused(_) => Some(Event::Refused { what: format!("whoever listens at the peer's address: {why}") }),
             Why::Failed(_) | Why::Silent => None,
+        };
+        if self.standing.since.take().is_some() {
+            self.standing.lost = Some(now);
+            self.broken = Some((now, why));
         }
+        refused.or_else(|| self.note_up(now))
     }
 
     /// Takes the peer's confirmations, and sends the changes of our lists. An error ends the

@@ -21,8 +21,11 @@ pub(super) fn key(cluster: &ClusterFile) -> Finding {
 }
 
 /// The finding whether the state directory can be written, and how fast: writes, syncs and removes
-/// a small file.
-pub(super) fn state_dir(path: &Path) -> Finding {
+/// a small file. `made`: whether the agent's unit makes it when it is started.
+pub(super) fn state_dir(path: &Path, made: bool) -> Finding {
+    if made && !path.exists() {
+        return Finding::ok(format!("state directory {} is made when the agent's unit is started", path.display()));
+    }
     let probe = path.join(format!(".doctor.{}", std::process::id()));
     let begun = Instant::now();
     let written = std::fs::File::create_new(&probe).and_then(|mut file| {
@@ -61,6 +64,13 @@ pub(super) fn not_loaded(status: &StatusReport) -> impl Iterator<Item = Finding>
         .not_loaded
         .iter()
         .map(|text| Finding::fail(text.clone(), "correct the file, then `systemctl reload vipair`"))
+}
+
+/// A finding for each warning of the agent that no other question is about.
+pub(super) fn warnings(status: &StatusReport) -> impl Iterator<Item = Finding> {
+    let told = |text: &&String| status.alike.contains(text) || status.not_loaded.contains(text);
+    let others = status.warnings.iter().filter(move |text| !told(text));
+    others.map(|text| Finding::warn(format!("the agent warns: {text}"), "see `vipair status` and the guide"))
 }
 
 /// The finding whether the agent runs and is ready; and its status, if it answers.

@@ -4,6 +4,7 @@
 //! question that cannot be answered (no privilege, no such file) is a finding of its own. Exit code
 //! 1 if anything failed, 2 if the configuration is wrong.
 
+mod boot;
 mod files;
 mod interface;
 mod machine;
@@ -16,6 +17,7 @@ mod witness;
 use super::terminal::{self, Tone, paint};
 use super::{DEFAULT_CONFIG, DEFAULT_SOCKET, DEFAULT_STATE_DIR, Failure, print};
 use crate::config::{ClusterFile, Config, ConfigErrors};
+use crate::control::protocol::StatusReport;
 use crate::io::links::LinkSocket;
 use crate::io::local::{self, LocalAddress};
 use clap::Args;
@@ -133,9 +135,13 @@ pub(super) fn execute(args: &DoctorArgs) -> Result<(), Failure> {
         Err(errors) => Some(errors),
     };
     let (agent, status) = files::agent(&args.socket);
-    let mut files = vec![files::state_dir(&args.state_dir), agent];
+    let enabled = boot::enabled(&roots);
+    let made = enabled.is_some() && args.state_dir == Path::new(DEFAULT_STATE_DIR);
+    let mut files = vec![files::state_dir(&args.state_dir, made), agent];
+    files.extend(enabled);
     files.extend(status.iter().flat_map(files::alike));
     files.extend(status.iter().flat_map(files::not_loaded));
+    files.extend(status.iter().flat_map(files::warnings));
     sections.push(("files".to_owned(), files));
     if let Ok((config, _)) = &configuration {
         let mut links = interface::links(config, &local::bare(&local));
@@ -150,7 +156,12 @@ pub(super) fn execute(args: &DoctorArgs) -> Result<(), Failure> {
             let links = status.as_ref().map(|status| status.links.as_slice());
             sections.push(("witness".to_owned(), witness::examine(config, begins, links)));
         }
-        sections.extend(interface_sections(&roots, config, &local));
+        let mut addresses = boot::configured(&roots, config);
+        addresses.extend(boot::ungated(config, &local, programs::is_gated));
+        if !addresses.is_empty() {
+            sections.push(("addresses".to_owned(), addresses));
+        }
+        sections.extend(interface_sections(&roots, config, &local, status.as_ref()));
     }
     let colour = terminal::has_colour();
     print(&render(&sections, colour))?;
@@ -158,7 +169,12 @@ pub(super) fn execute(args: &DoctorArgs) -> Result<(), Failure> {
 }
 
 /// One section for each interface of this node's groups.
-fn interface_sections(roots: &Roots, config: &Config, local: &[LocalAddress]) -> Vec<Section> {
+fn interface_sections(
+    roots: &Roots,
+    config: &Config,
+    local: &[LocalAddress],
+    status: Option<&StatusReport>,
+) -> Vec<Section> {
     let section = |name: &str| {
         let mut findings = interface::examine(roots, config, name);
         findings.extend(interface::own_addresses(config, name, local));
@@ -166,7 +182,7 @@ fn interface_sections(roots: &Roots, config: &Config, local: &[LocalAddress]) ->
         if roots.sys.join("class/net").join(name).exists() {
             findings.extend(uplinks::examine(name, config.uplinks(name)));
             findings.extend(programs::examine(name));
-            findings.extend(neighbours::examine(config, name));
+            findings.extend(neighbours::examine(config, name, status));
         }
         (format!("interface {name}"), findings)
     };

@@ -5,6 +5,7 @@
 
 use super::Finding;
 use crate::config::Config;
+use crate::control::protocol::StatusReport;
 use crate::io::segment::PacketSocket;
 use pnet::packet::Packet;
 use pnet::packet::arp::{ArpHardwareTypes, ArpOperations, ArpPacket, MutableArpPacket};
@@ -25,8 +26,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 const FRAME: usize = 14 + 28;
 
 /// Findings about the interface `name`: sends one ARP probe per address (RFC 5227: sender 0.0.0.0,
-/// from which no cache learns) and collects answers.
-pub(super) fn examine(config: &Config, name: &str) -> Vec<Finding> {
+/// from which no cache learns) and collects answers. `status`: what the agent says, if it runs.
+pub(super) fn examine(config: &Config, name: &str, status: Option<&StatusReport>) -> Vec<Finding> {
     let groups = config.groups.iter().filter(|group| group.interface == name);
     let asked: Vec<Ipv4Addr> = groups
         .flat_map(|group| &group.addresses)
@@ -51,15 +52,29 @@ pub(super) fn examine(config: &Config, name: &str) -> Vec<Finding> {
         by_answerer.entry(mac).or_default().push(address);
     }
     let several = by_answerer.len() > 1;
-    by_answerer.into_iter().map(|(mac, addresses)| answerer(mac, &addresses, several)).collect()
+    let active = status.and_then(|status| active_there(config, status, name));
+    let active = active.as_deref().filter(|_| !several);
+    by_answerer.into_iter().map(|(mac, addresses)| answerer(mac, &addresses, several, active)).collect()
 }
 
-/// The finding about one machine that answers. `several`: other machines answer as well.
-fn answerer(mac: MacAddr, addresses: &[Ipv4Addr], several: bool) -> Finding {
+/// The other node, if it is active for all groups of an interface as this agent hears.
+fn active_there(config: &Config, status: &StatusReport, name: &str) -> Option<String> {
+    let names: Vec<&str> =
+        config.groups.iter().filter(|group| group.interface == name).map(|group| group.name.as_str()).collect();
+    let mut groups = status.groups.iter().filter(|group| names.contains(&group.name.as_str()));
+    let first = groups.next()?.active.clone()?;
+    (first != status.node && groups.all(|group| group.active.as_ref() == Some(&first))).then_some(first)
+}
+
+/// The finding about one machine that answers. `several`: other machines answer as well; `active`: the
+/// node that is known to be active there.
+fn answerer(mac: MacAddr, addresses: &[Ipv4Addr], several: bool, active: Option<&str>) -> Finding {
     let shown = addresses.iter().take(4).map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let more = if addresses.len() > 4 { ", …" } else { "" };
     let text = format!("{mac} answers for {shown}{more}");
-    if several {
+    if let Some(active) = active {
+        Finding::ok(format!("{text}: {active} is active there"))
+    } else if several {
         Finding::warn(
             text,
             "more than one machine answers on this segment: one may be the other node, see `vipair status`",

@@ -15,13 +15,17 @@ use std::path::Path;
 
 /// Directories of units and their drop-ins. Of files with one name the first wins
 /// (systemd.unit(5)).
-const UNIT_DIRECTORIES: [&str; 5] = [
+pub(super) const UNIT_DIRECTORIES: [&str; 5] = [
     "etc/systemd/system",
     "run/systemd/system",
     "usr/local/lib/systemd/system",
     "usr/lib/systemd/system",
     "lib/systemd/system",
 ];
+/// Milliseconds for which a datagram that was turned away tells how things are now.
+const LATELY_MS: f64 = 60_000.0;
+/// Reasons for which datagrams of another key are turned away.
+const WRONG_KEY: [&str; 2] = ["tag", "key_id"];
 /// Name of the agent's unit.
 const UNIT: &str = "vipair.service";
 /// Remedy for a unit that does not let programs run or processes be seen.
@@ -198,6 +202,9 @@ fn assign(list: &mut Vec<String>, value: &str) {
 
 /// Findings whether pulses and lists of connections arrive, as the agent's status tells.
 pub(super) fn exchange(config: &Config, status: &StatusReport) -> Vec<Finding> {
+    // Datagrams that arrive and cannot be used are no matter of ports.
+    let wrong =
+        status.rejected.iter().find(|one| one.last_ms < LATELY_MS && WRONG_KEY.contains(&one.reason.as_str()));
     let peers: Vec<&str> = config.peers().map(|peer| peer.name.as_str()).collect();
     let udp = |link: &&LinkStatus| peers.contains(&link.peer.as_str()) && link.path != "segment";
     let mut findings = Vec::new();
@@ -207,7 +214,20 @@ pub(super) fn exchange(config: &Config, status: &StatusReport) -> Vec<Finding> {
             LinkState::Up => Finding::ok(format!("{way} is heard")),
             LinkState::Silent | LinkState::Down => Finding::warn(
                 format!("{way} is not heard"),
-                format!("does the agent run there? let UDP port {} pass between the link addresses", pulse::PORT),
+                wrong.map_or_else(
+                    || {
+                        format!(
+                            "does the agent run there? let UDP port {} pass between the link addresses",
+                            pulse::PORT
+                        )
+                    },
+                    |one| {
+                        format!(
+                            "datagrams with another key arrive from {}: give both nodes the same key file",
+                            one.from
+                        )
+                    },
+                ),
             ),
         });
     }

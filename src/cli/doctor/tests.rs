@@ -4,6 +4,7 @@
 use super::*;
 use crate::config::Config;
 
+mod next_boot;
 mod serving;
 mod uplinks;
 
@@ -181,10 +182,10 @@ fn an_interface_without_a_route_cannot_answer_clients() {
 #[test]
 fn the_state_directory_must_be_writable_and_is_left_as_it_was() {
     let machine = Machine::new();
-    assert_eq!(files::state_dir(machine.directory.path()).level, Level::Ok);
+    assert_eq!(files::state_dir(machine.directory.path(), true).level, Level::Ok);
     let left: Vec<_> = std::fs::read_dir(machine.directory.path()).expect("it is there").flatten().collect();
     assert_eq!(left.len(), 2, "proc and sys: {left:?}");
-    let missing = files::state_dir(&machine.directory.path().join("missing"));
+    let missing = files::state_dir(&machine.directory.path().join("missing"), false);
     assert_eq!(missing.level, Level::Fail);
     assert!(missing.remedy.starts_with("install -d -m 700"), "{missing:?}");
 }

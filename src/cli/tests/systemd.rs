@@ -170,8 +170,8 @@ mod witness {
         let from = "--reload-from %t/vipair-witness/witness.toml";
         let start = format!("/usr/local/bin/vipair witness --config %d/witness.toml {from}");
         assert_eq!(values(&unit, "ExecStart"), [start]);
-        let lend = "+/usr/local/bin/vipair witness --lend %t/vipair-witness";
-        assert_eq!(values(&unit, "ExecReload"), [lend, "+/usr/bin/kill -HUP $MAINPID"]);
+        let lend = "+/usr/local/bin/vipair witness --lend %t/vipair-witness --tell $MAINPID";
+        assert_eq!(values(&unit, "ExecReload"), [lend]);
         let [directory] = values(&unit, "StateDirectory").try_into().expect("it is given once");
         assert_eq!(Path::new("/var/lib").join(directory), Path::new(DEFAULT_WITNESS_STATE_DIR));
         let file =

@@ -2,6 +2,8 @@
 
 mod allocator;
 pub mod netns;
+mod steady;
 pub mod stranger;
 
 pub use allocator::{Counting, Usage, measured};
+pub use steady::steady;

@@ -17,7 +17,7 @@ use super::turn::Turn;
 use super::vote::Poll;
 use crate::rules::Rules;
 use crate::timing::Timing;
-use crate::types::{GroupId, MonoTime};
+use crate::types::{Epoch, GroupId, MonoTime};
 use crate::wire::pulse::Row;
 
 /// Everything around a group at one instant.
@@ -62,18 +62,19 @@ impl<'a> Around<'a> {
     /// the group, it has consented to nothing.
     pub fn is_elsewhere(self, peer: PeerAt, group: GroupId) -> bool {
         let known = &self.peers[peer];
-        let strange = known.row(group).is_none() && !known.copy.strange().is_empty();
+        let strange = known.row(group).is_none() && known.copy.strange().next().is_some();
         let elsewhere = strange || known.elsewhere[usize::from(group.0)].is_some();
         !known.id.is_witness() && self.rules.is_elsewhere(elsewhere)
     }
 
     /// What a peer says of a group, or of the group of another name that has its addresses: what is
-    /// open under another name is as open as under this one.
+    /// open under another name is as open as under this one, and what is claimed as claimed.
     pub fn word_on(self, peer: PeerAt, group: GroupId) -> Option<Row> {
         let known = &self.peers[peer];
         let elsewhere = known.elsewhere[usize::from(group.0)].filter(|_| self.is_elsewhere(peer, group));
         let words = [known.row(group).copied(), elsewhere].into_iter().flatten();
-        words.clone().find(|row| row.role.is_open()).or(words.clone().next())
+        let open = words.clone().find(|row| row.role.is_open());
+        open.or(words.clone().find(|row| row.claim != Epoch::NONE)).or(words.clone().next())
     }
 
     /// True if a peer's words still count: it is heard, or has been silent for a moment only.

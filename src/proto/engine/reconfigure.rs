@@ -96,6 +96,8 @@ impl Engine {
                 let state = self.store.recall(setup.key);
                 self.outbox.table += 1;
                 let mut group = Group::new(id, setup, state, &self.setup, now);
+                // Once something was written, all was told that was lost; this group is new since then.
+                group.epochs.damaged &= self.store.version == 0;
                 group.row_version = self.outbox.table;
                 group
             };
@@ -111,7 +113,7 @@ impl Engine {
         let said: Vec<Option<usize>> = self.groups.iter().map(|group| by_key.get(&group.key).copied()).collect();
         let next = self.outbox.next();
         for peer in self.peers.iter_mut() {
-            peer.copy.renumber(&said);
+            peer.copy.renumber(&said, self.groups.iter().map(|group| group.key));
             peer.counted = (0, 0);
             if added {
                 peer.copy.fetch(next);

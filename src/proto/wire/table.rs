@@ -9,6 +9,8 @@
 
 use super::pulse::{Header, ROWS_PER_PULSE, Reason, Role, Row};
 use crate::mutant::Mutants;
+use crate::types::GroupKey;
+use std::collections::HashMap;
 
 #[cfg(any(test, feature = "proof"))]
 mod canon;
@@ -84,8 +86,9 @@ pub struct TableCopy {
     /// By position: whether the row belongs to the table that is being told, or was told last;
     /// others are from before.
     told: Vec<bool>,
-    /// Rows of groups that the receiver does not know, at most [`STRANGE`].
-    strange: Vec<Row>,
+    /// Rows of groups that the receiver does not know, at most [`STRANGE`], and whether they are told
+    /// as in `told`.
+    strange: Vec<(Row, bool)>,
     /// Counter of ours that a datagram must echo, or a later one, to make the copy whole.
     fetch: u64,
     /// Version that is here completely; 0 for nothing.
@@ -179,20 +182,25 @@ impl TableCopy {
 
     /// Notes a row of a group that the receiver does not know; true if it says something new.
     pub fn take_strange(&mut self, row: Row) -> bool {
-        if let Some(known) = self.strange.iter_mut().find(|known| known.group == row.group) {
-            return std::mem::replace(known, row) != row;
+        if let Some(known) = self.strange.iter_mut().find(|(known, _)| known.group == row.group) {
+            return std::mem::replace(known, (row, true)).0 != row;
         }
         let room = self.strange.len() < STRANGE;
         if room {
-            self.strange.push(row);
+            self.strange.push((row, true));
         }
         room
     }
 
+    /// As [`TableCopy::take_strange`], of a row that is [`Admission::Known`].
+    pub fn take_known_strange(&mut self, row: Row) -> bool {
+        let mut known = self.strange.iter_mut().map(|(known, _)| known);
+        known.find(|known| known.group == row.group).is_some_and(|known| std::mem::replace(known, row) != row)
+    }
+
     /// Rows of groups that the receiver does not know.
-    #[must_use]
-    pub fn strange(&self) -> &[Row] {
-        &self.strange
+    pub fn strange(&self) -> impl Iterator<Item = &Row> {
+        self.strange.iter().map(|(row, _)| row)
     }
 
     /// Drops groups that a whole table no longer names. To be called after the rows of a datagram
@@ -202,6 +210,7 @@ impl TableCopy {
             for (row, _) in self.rows.iter_mut().zip(&self.told).filter(|(_, told)| !**told) {
                 *row = None;
             }
+            self.strange.retain(|(_, told)| *told);
         }
     }
 
@@ -209,7 +218,7 @@ impl TableCopy {
     pub fn forget(&mut self) {
         self.have = 0;
         self.told.fill(false);
-        self.strange.clear();
+        self.strange.iter_mut().for_each(|(_, told)| *told = false);
     }
 
     /// Makes the owner tell its table again; only datagrams that echo `counter` of ours or a later
@@ -224,22 +233,34 @@ impl TableCopy {
     pub fn begin_session(&mut self) {
         self.forget();
         self.newest = 0;
-        for row in self.rows.iter_mut().flatten() {
+        let strange = self.strange.iter_mut().map(|(row, _)| row);
+        for row in self.rows.iter_mut().flatten().chain(strange) {
             let Row { group, epoch, mac, addresses, policy, .. } = *row;
             *row = Row { epoch, mac, addresses, policy, ..Row::new(group, Role::Starting, Reason::Listening) };
         }
     }
 
     /// Moves rows to other positions: `before` has, by new position, the one that the group had, if
-    /// any. What is left behind is a group that the receiver does not know any more.
-    pub fn renumber(&mut self, before: &[Option<usize>]) {
+    /// any. What is left behind is a group that the receiver does not know any more; `keys` are those
+    /// that it knows now, by new position.
+    pub fn renumber(&mut self, before: &[Option<usize>], keys: impl Iterator<Item = GroupKey>) {
         let mut left = std::mem::take(&mut self.rows);
-        let rows = before.iter().map(|position| position.and_then(|position| left[position].take())).collect();
-        self.rows = rows;
-        for row in left.into_iter().flatten() {
-            self.take_strange(row);
-        }
-        self.told = before.iter().map(|position| position.is_some_and(|position| self.told[position])).collect();
+        self.rows = before.iter().map(|position| position.and_then(|position| left[position].take())).collect();
+        let told: Vec<bool> = before.iter().map(|position| position.is_some_and(|was| self.told[was])).collect();
+        let was_told = std::mem::replace(&mut self.told, told);
+        let left = left.into_iter().zip(was_told).filter_map(|(row, told)| Some((row?, told)));
+        self.strange.extend(left);
+        // What was strange may be known now.
+        let places: HashMap<GroupKey, usize> = keys.zip(0..).collect();
+        let (rows, told) = (&mut self.rows, &mut self.told);
+        self.strange.retain(|(row, is_told)| {
+            let known = places.get(&row.group);
+            if let Some(place) = known.filter(|place| rows[**place].is_none()) {
+                (rows[*place], told[*place]) = (Some(*row), *is_told);
+            }
+            known.is_none()
+        });
+        self.strange.truncate(STRANGE);
     }
 
     /// Whether the copy fits the number of groups.

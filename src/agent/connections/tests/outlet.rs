@@ -67,3 +67,26 @@ fn everybody_is_told_once_a_round_and_neighbours_far_apart() {
         assert_eq!(spread_out, all);
     }
 }
+
+// Whoever reads its configuration again calls anew, and so is called anew: nobody is to worry.
+#[test]
+fn a_peer_that_is_back_in_time_is_not_told_as_lost_and_one_that_stays_away_is() {
+    in_netns(|| {
+        let Pair { alpha, beta, told } = Pair::start([1, 1]);
+        let said =
+            |told: &std::sync::mpsc::Receiver<Event>| told.try_iter().map(|e| format!("{e:?}")).collect::<String>();
+        let before = wait("the connection", || beta.figures().told_since);
+        assert!(said(&told).contains("MirrorUp"));
+        alpha.reconfigure(setup(1, 1));
+        wait("another connection", || beta.figures().told_since.filter(|since| *since > before));
+        drop(alpha);
+        let lost = clock::now();
+        let mut all = said(&told);
+        assert!(!all.contains("Mirror"), "{all}");
+        wait("the loss to be told", || {
+            all += &said(&told);
+            all.contains("MirrorDown").then_some(())
+        });
+        assert!(clock::now().since(lost) >= Duration::from_secs(2), "that was too soon");
+    });
+}

@@ -4,9 +4,13 @@
 
 use crate::config::Config;
 use crate::engine::{PeerReport, Presence, Report};
-use crate::types::{LinkPath, NodeId};
+use crate::types::{LinkPath, MonoTime, NodeId};
 use crate::wire::auth::Reject;
 use crate::words::Names;
+use std::time::Duration;
+
+/// Time for which it is worth a warning that a datagram was turned away; `rejected` keeps the count.
+const LATELY: Duration = Duration::from_secs(60);
 
 /// Silent witnesses, the state directory, machines that cannot be told apart, datagrams that were
 /// turned away, links that are narrow, peers that do not hear us.
@@ -16,10 +20,17 @@ pub(super) fn warnings(config: &Config, names: &Names, report: &Report) -> Vec<S
         found.push("the state directory cannot be written".to_owned());
     }
     found.extend(alike(names, report));
-    found.extend(report.turned_away.iter().filter_map(|(reject, count, link, _)| {
-        turned_away(*reject)
-            .map(|what| format!("{count} datagrams {what}; the last one from {}", names.far_end(*link)))
-    }));
+    let lately = |when: &MonoTime| report.now.since(*when) < LATELY;
+    found.extend(report.turned_away.iter().filter(|(.., when)| lately(when)).filter_map(
+        |(reject, count, link, when)| {
+            let (what, from) = (turned_away(*reject)?, names.far_end(*link));
+            let ago = report.now.since(*when).as_secs();
+            // Everybody on the segment may have a cluster of this name.
+            let shared = *reject == Reject::Tag && matches!(link.path, LinkPath::Segment(_));
+            let or = if shared { ", or another pair there has the name of this cluster" } else { "" };
+            Some(format!("{count} datagrams {what}{or}; the last one from {from}, {ago} s ago"))
+        },
+    ));
     for link in report.peers.iter().flat_map(|peer| &peer.links) {
         if let Some(bytes) = link.longest.filter(|_| link.too_large > 0) {
             let name = names.link(link.id);

@@ -28,9 +28,9 @@ use crate::sim::clock::Real;
 use crate::sim::world::Sim;
 use std::time::Duration;
 
-/// Pulses after which rows get through a wire that carries short datagrams only: every second lost
-/// pulse halves how many are tried.
-const NARROW: u32 = 12;
+/// Pulses after which the first rows get through a wire that carries short datagrams only: every second
+/// lost pulse halves how many are tried.
+const NARROW: usize = 12;
 
 impl Oracle {
     /// Checks S1 and S8 after everything that happens.
@@ -88,17 +88,21 @@ impl Oracle {
         let Bounds { pulse, silence, lease } = sim.oracle.bounds;
         // Whoever does not know how narrow a wire is finds out in some pulses.
         let told = learning(sim, pulse);
+        // Who is heard by links and hears by the segment is told that it is deaf, a suspicion later.
+        let [there, back] = [ways(sim, first, second), ways(sim, second, first)];
+        let told = if there.udp == back.udp { told } else { told + pulse * 2 };
         let joined = pulse * 2 + way * 6 + told + Duration::from_millis(1);
-        let latched = silence + lease * 2 + pulse * 2 + way * 6;
+        let latched = silence + lease * 2 + pulse * 2 + way * 6 + told;
         let deaf = silence * 3 + pulse * 6 + way * 6 + told;
         let interface = sim.plan.groups[group].interface;
-        let lower = sim.nodes[first].kernel.open[group] < sim.oracle.highest[group];
+        // A disk that forgot may have both open below what was used before.
+        let [one, other] = [first, second].map(|node| sim.nodes[node].kernel.open[group]);
+        let lower = one < other;
         // No answer holds an election back, nor can one that looks like our own. A node of our number
         // is waited for, not asked.
         let known = [(first, second), (second, first)];
         let known = known.iter().all(|(node, other)| super::grants::is_recognised(sim, *node, *other, group));
-        let [one, other] = [first, second].map(|node| sim.nodes[node].kernel.open[group].node());
-        if !known || one == other && sim.plan.is_beyond() {
+        if !known || one.node() == other.node() && sim.plan.is_beyond() {
             sim.oracle.unasked[group] = now;
         }
         let unasked = sim.oracle.unasked[group] >= since;
@@ -158,7 +162,8 @@ impl Oracle {
 /// Time for which rows may not get through because a wire is narrow, or was: whoever could not send
 /// since then does not know how wide it is now.
 pub(super) fn learning(sim: &Sim, pulse: Duration) -> Duration {
-    let span = pulse * NARROW;
+    let pulses = NARROW + sim.plan.groups.len().div_ceil(crate::wire::fit::FEW);
+    let span = pulse * u32::try_from(pulses).expect("few groups");
     if sim.net.was_narrow() { span } else { Duration::ZERO }
 }
 
@@ -215,7 +220,7 @@ fn is_proven(sim: &Sim, first: usize, second: usize) -> bool {
 
 /// Whether the files of two nodes call a group otherwise, and give it other addresses: nobody can tell
 /// that it is one.
-fn is_another(sim: &Sim, first: usize, second: usize, group: usize) -> bool {
+pub(super) fn is_another(sim: &Sim, first: usize, second: usize, group: usize) -> bool {
     let entry = |node: usize| sim.nodes[node].config.groups.iter().find(|config| config.group == group);
     let [one, other] = [first, second].map(entry);
     one.zip(other).is_some_and(|(one, other)| one.renamed != other.renamed && one.second != other.second)

@@ -21,7 +21,9 @@ impl Oracle {
             && sim.oracle.seen[node].disturbed < since
             && sim.oracle.seen[node].other_mac <= since
             && sim.nodes[node].is_connected(interface)
-            && sim.nodes[node].is_running();
+            && sim.nodes[node].is_running()
+            // Who has not found yet what its former life left open announces nothing.
+            && sim.nodes[node].is_attached(interface);
         let wire = sim.net.segment_wire(interface);
         let heard = sim.net.changed < since && sim.net.loss[wire] == 0 && !sim.net.isolated[interface][node];
         if !steady || !heard {

@@ -54,7 +54,8 @@ impl Oracle {
         sim.oracle.hold(!(answers && informed && speaks), || {
             format!("S8 V5: node {node} opens group {group} on {word} while node {other} answers")
         });
-        let apart = sim.oracle.two_names[group];
+        // A frozen guest cannot know that a consent which reaches it late is not of now.
+        let apart = sim.oracle.two_names[group] || now < sim.oracle.votes.excused[node];
         sim.oracle.hold(apart || epoch.is_none_or(|epoch| epoch >= told), || {
             format!("S2: node {node} opens group {group} on consent of node {other}, below {told}")
         });
@@ -130,8 +131,12 @@ pub(super) fn is_recognised(sim: &Sim, node: usize, other: usize, group: usize) 
         let row = engine.view_row(peer, place);
         row.map(|row| row.mac).filter(|mac| !mac.is_zero())
     });
-    // Where both have one address the lease must be over, which no clock beyond the drift can tell.
-    let timed = theirs != own || !sim.plan.is_beyond();
+    // Of whom it cannot ask the lease must be over, which no clock beyond the drift can tell.
+    // Nor does it know a lease longer than its own before it has heard the other.
+    let heard =
+        sim.nodes[node].engine.as_ref().is_some_and(|engine| engine.view_peer(peer, sim.local(node)).heard.is_some());
+    let lease = heard || sim.nodes[node].config.timing.lease >= sim.oracle.bounds.lease;
+    let timed = can_ask(sim, node, other, interface) || lease && !sim.plan.is_beyond();
     timed && told.map_or(theirs != own, |told| told == theirs)
 }
 

@@ -55,7 +55,7 @@ pub struct Votes {
     /// By node: number of boots of its machine.
     boots: Vec<u64>,
     /// By node: until when a guest that was frozen may use what its lease had left.
-    excused: Vec<Real>,
+    pub(super) excused: Vec<Real>,
     /// By voter, nodes first: its session, and by group the epoch that its row grants.
     told: Vec<(u64, Vec<Epoch>)>,
     /// Grants that may still count, by voter and group.

@@ -65,3 +65,30 @@ fn the_oracle_takes_no_right_opening_for_a_wrong_one() {
         run_seeds(Mode::Vote, seed, 1);
     }
 }
+
+// S8: what a deaf peer said of a group under another name was forgotten with a reload
+// (`rows_of_unknown_groups_count_until_the_table_is_told_anew`).
+#[test]
+fn a_deaf_peer_with_another_name_is_known_after_a_reload() {
+    run_seeds(Mode::Play, 71_535_856, 1);
+}
+
+// Faults of the oracle: groups that nobody can know to be one, clocks beyond the drift where nobody can
+// ask, ways that cross, many rows on a narrow path, and an agent that
+// has not found its gate yet.
+#[test]
+fn the_oracle_asks_nobody_to_know_what_nobody_told() {
+    for seed in [
+        71_503_676, 71_511_561, 71_522_727, 71_529_385, 71_563_265, 71_606_826, 75_005_572, 77_070_354, 77_586_552,
+        80_392_501,
+    ] {
+        run_seeds(Mode::Play, seed, 1);
+    }
+}
+
+// L5: a group that was added after a lost state had been told anew counted as lost
+// (`a_group_that_is_added_after_the_state_was_lost_and_told_anew_waits_for_nobody`).
+#[test]
+fn a_state_that_was_lost_once_is_whole_again() {
+    run_seeds(Mode::Play, 77_103_590, 1);
+}

@@ -279,7 +279,7 @@ impl Peer {
         self.elsewhere.clear();
         self.elsewhere.resize(rows.len(), None);
         let known = rows.iter().enumerate().filter_map(|(at, row)| Some((Some(at), row.as_ref()?)));
-        for (at, row) in known.chain(self.copy.strange().iter().map(|row| (None, row))) {
+        for (at, row) in known.chain(self.copy.strange().map(|row| (None, row))) {
             let Some(GroupId(group)) = index.group_of_digest(row.addresses) else { continue };
             let group = usize::from(group);
             // A row from before may be of a group that has had another name since.

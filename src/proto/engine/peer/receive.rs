@@ -264,8 +264,7 @@ impl Engine {
         let mut news = false;
         for row in rows {
             let Some(group) = self.index.group_named(row.group) else {
-                let known = &mut self.peers[peer].copy;
-                news |= known.strange().iter().any(|known| known.group == row.group) && known.take_strange(row);
+                news |= self.peers[peer].copy.take_known_strange(row);
                 continue;
             };
             if self.peers[peer].row(group).is_some() {

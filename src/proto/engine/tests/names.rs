@@ -5,8 +5,8 @@ use super::votes;
 use super::world::{ETH, World, group_setup, ms};
 use crate::engine::{Cause, GroupSetup, Waiting};
 use crate::timing::{Profile, Promote};
-use crate::types::{GroupId, LinkPath};
-use crate::wire::pulse::Role;
+use crate::types::{Epoch, GroupId, GroupKey, LinkPath};
+use crate::wire::pulse::{Reason, Role, Row};
 use std::time::Duration;
 
 /// A world with as many witnesses, in which all has settled.
@@ -153,4 +153,25 @@ fn of_two_that_have_one_address_open_under_two_names_one_goes_on_when_they_hear_
     assert_eq!(world.answering(), one);
     let other = 1 - one[0];
     assert_eq!(world.changes(other).last(), Some(&(Role::Standby, Cause::HigherEpoch)));
+}
+
+// S8: a deaf peer that was started anew claims under another name, and its table is not whole here yet
+#[test]
+fn a_claim_under_another_name_counts_although_the_former_life_knew_this_one() {
+    let mut world = made(0);
+    world.start(0);
+    let engine = world.nodes[0].engine.as_mut().unwrap();
+    let peer = engine.peers.nodes().next().unwrap();
+    let known = &mut engine.peers[peer];
+    let addresses = engine.groups.iter().next().unwrap().row.addresses;
+    let row = |key: u64, claim: Epoch| {
+        let row = Row::new(GroupKey(key), Role::Standby, Reason::None);
+        Row { addresses, claim, ..row }
+    };
+    let own = engine.setup.groups[0].key;
+    known.copy.take(0, row(own.0, Epoch::NONE));
+    known.copy.take_strange(row(own.0 + 64, Epoch(514)));
+    known.copy.forget();
+    known.note_elsewhere(&engine.index);
+    assert_eq!(engine.around(world.now).word_on(peer, GroupId(0)).unwrap().claim, Epoch(514));
 }

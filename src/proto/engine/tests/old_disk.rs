@@ -1,7 +1,7 @@
 //! Tests of a peer whose disk has forgotten what it had told.
 
 use super::votes::settled;
-use super::world::{World, ms};
+use super::world::{World, group_setup, ms};
 use crate::engine::Command;
 use crate::timing::Profile;
 use crate::types::GroupId;
@@ -57,4 +57,21 @@ fn node_whose_disk_forgot_a_claim_learns_of_it_from_the_consent_that_it_was_give
     world.start(0);
     world.run(Duration::from_secs(5));
     assert_eq!((world.answering(), world.double_answers), (vec![0], 0));
+}
+
+// L5: what the peer told once was written down, and a group that is new since then is new
+#[test]
+fn a_group_that_is_added_after_the_state_was_lost_and_told_anew_waits_for_nobody() {
+    let mut world = super::world::settled(Profile::Fast);
+    world.crash(0);
+    (world.nodes[0].disk, world.nodes[0].damaged) = (None, true);
+    world.start(0);
+    world.run(Duration::from_secs(5));
+    assert!(world.nodes[0].disk.is_some(), "the peer has told what it knows");
+    world.crash(1);
+    world.reload(0, vec![group_setup(0, false), group_setup(1, false)]);
+    world.place_addresses(0);
+    world.run(Duration::from_secs(20));
+    let kernel = &world.nodes[0].kernel;
+    assert!(kernel.answers(GROUP, world.now) && kernel.answers(GroupId(1), world.now));
 }

@@ -84,6 +84,30 @@ fn a_restarted_active_that_is_heard_by_another_way_than_it_hears_is_known_within
     }
 }
 
+// S8: each direction has a way of its own, and one has begun another life since it was heard: that
+// it is deaf is known after a suspicion
+#[test]
+fn of_two_that_meet_by_different_ways_one_is_left_within_four_pulses() {
+    for (phase, moment) in (0..10).flat_map(|phase| (0..10).map(move |moment| (phase, moment))) {
+        let mut world = World::new(Profile::Fast, 1);
+        world.off_segment = [true; 2];
+        world.start(0);
+        world.start(1);
+        world.run(Duration::from_secs(2));
+        world.cut = ALL_PATHS.iter().flat_map(|path| [(0, *path), (1, *path)]).collect();
+        world.run(Duration::from_secs(10));
+        world.kill(0);
+        world.run(Duration::from_secs(1) + ms(phase));
+        world.start(0);
+        world.run(Duration::from_secs(10) + ms(moment));
+        assert_eq!(world.answering(), [0, 1], "each is alone in its world");
+        world.off_segment = [false; 2];
+        world.cut = vec![(0, LinkPath::Udp(0)), (0, LinkPath::Udp(1)), (1, LinkPath::Segment(ETH))];
+        world.run(world.timing.pulse * 4);
+        assert_eq!(world.answering().len(), 1, "phase {phase}, moment {moment}");
+    }
+}
+
 // L3: nobody hears this node any more, but what arrives for its connections may.
 #[test]
 fn a_deaf_taker_gets_the_connections_carried_on() {

@@ -11,7 +11,10 @@ impl TableCopy {
         canon.counter(mine, *fetch);
         canon.list(rows, |canon, row| canon.option(row.as_ref(), |canon, row| row.canon(canon)));
         canon.flags(told);
-        canon.list(strange, |canon, row| row.canon(canon));
+        canon.list(strange, |canon, (row, told)| {
+            row.canon(canon);
+            canon.flags(&[*told]);
+        });
         canon.version(theirs, *have);
         canon.version(theirs, *newest);
     }

@@ -155,9 +155,33 @@ fn groups_may_be_added_and_change_places() {
     assert!(copy.is_whole(3));
     copy.grow(2);
     assert!(copy.is_whole(3), "none is lost");
-    copy.renumber(&[None, Some(0)]);
+    copy.renumber(&[None, Some(0)], [GroupKey(2), GroupKey(1)].into_iter());
     assert!(copy.is_whole(2));
     assert_eq!(copy.row(1).map(|row| row.group), Some(GroupKey(1)));
+}
+
+// S8: who cannot be asked to tell its table anew is known by what it said last
+#[test]
+fn rows_of_unknown_groups_count_until_the_table_is_told_anew() {
+    let strange = |copy: &TableCopy| copy.strange().map(|row| (row.group, row.epoch)).collect::<Vec<_>>();
+    let mut copy = TableCopy::new(1);
+    copy.admit(&header(2, 0, 2), Mutants::NONE);
+    copy.take(0, row(1, 1));
+    copy.take_strange(row(7, 1));
+    copy.settle();
+    copy.fetch(9);
+    assert_eq!(copy.admit(&header(3, 2, 3), Mutants::NONE), Admission::Known);
+    assert!(copy.take_known_strange(row(7, 2)) && !copy.take_known_strange(row(8, 2)));
+    assert_eq!(strange(&copy), [(GroupKey(7), Epoch(2))]);
+    // The receiver's file calls the one group otherwise, and knows the other.
+    copy.renumber(&[None], [GroupKey(7)].into_iter());
+    assert_eq!(strange(&copy), [(GroupKey(1), Epoch(1))]);
+    assert_eq!(copy.row(0).map(|row| row.epoch), Some(Epoch(2)));
+    copy.fetch(5);
+    assert_eq!(copy.admit(&header(4, 0, 4), Mutants::NONE), Admission::Told);
+    copy.take(0, row(7, 3));
+    copy.settle();
+    assert_eq!(strange(&copy), [], "it is gone from the table");
 }
 
 /// What happens to a table and to the datagrams that tell it.
