@@ -121,6 +121,9 @@ pub fn settle(sim: &mut Sim) {
         let bound = if sim.net.was_narrow() { bound + sim.plan.timing().patience.hold } else { bound };
         // Who was silent beside a node of its number counts silence from when that one was gone.
         let bound = if sim.had_doubles { bound + sim.plan.timing().listen * 2 } else { bound };
+        // A lease that a file has made longer is waited for.
+        let lease = sim.nodes.iter().map(|node| node.config.timing.lease).max().unwrap_or_default();
+        let bound = bound + lease.saturating_sub(sim.plan.timing().lease);
         let late = steady.is_none() && sim.now.since(start) > bound;
         if late {
             let states = states(sim).join("\n");

@@ -80,7 +80,7 @@ fn a_deaf_peer_with_another_name_is_known_after_a_reload() {
 fn the_oracle_asks_nobody_to_know_what_nobody_told() {
     for seed in [
         71_503_676, 71_511_561, 71_522_727, 71_529_385, 71_563_265, 71_606_826, 75_005_572, 77_070_354, 77_586_552,
-        80_392_501,
+        80_392_501, 82_062_467,
     ] {
         run_seeds(Mode::Play, seed, 1);
     }
